@@ -1,0 +1,117 @@
+// Many local connections on one event loop, as frames.
+//
+// No connection can harm another: reads are bounded a turn, a peer that does
+// not read its answers is disconnected once its buffer is full, half a frame
+// that stays half is cut off, the table is bounded for all and for each user,
+// and an exhausted process pauses accepting instead of spinning. Every frame
+// comes with the kernel's word on who wrote it. Knows nothing of what frames
+// mean and judges nobody. Belongs to the loop's thread.
+#ifndef COUNTERSIGN_AGENT_IPC_SERVER_H_
+#define COUNTERSIGN_AGENT_IPC_SERVER_H_
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "agent/ipc/frame.h"
+#include "platform/event_loop.h"
+#include "platform/local_socket.h"
+
+namespace countersign::agent {
+
+using ConnectionId = uint64_t;
+
+struct Frame {
+  Bytes payload;
+  platform::PeerCredentials writer;  // Of every byte of the frame.
+  std::vector<platform::OwnedHandle> processes;
+  // The peer has as many requests under way as it may: refuse this one.
+  bool over_quota = false;
+};
+
+class ServerHandler {
+ public:
+  virtual ~ServerHandler() = default;
+  // Bytes of the frame to greet with. An error is sent in place of it, as
+  // `Refusal` encodes it, and the connection is closed: OnClose is not called.
+  [[nodiscard]] virtual Result<Bytes> OnConnect(
+      ConnectionId id, const platform::LocalConnection& connection) = 0;
+  [[nodiscard]] virtual Bytes Refusal(const Error& error) = 0;
+  virtual void OnFrame(ConnectionId id, Frame frame) = 0;
+  // The connection is gone; its id is never used again.
+  virtual void OnClose(ConnectionId id) = 0;
+};
+
+struct ServerLimits {
+  size_t connections = 2048;
+  size_t connections_per_uid = 1024;
+  size_t outstanding_per_peer = 256;  // Requests without an answer, a process.
+  size_t frame = kMaxClientFrame;
+  size_t write_buffer = size_t{8} << 20;
+  // For the rest of a frame after its first byte.
+  std::chrono::milliseconds frame_timeout{10'000};
+};
+
+class Server {
+ public:
+  // All three outlive the server.
+  Server(platform::EventLoop& loop, ServerHandler& handler,
+         const ServerLimits& limits);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  [[nodiscard]] Status Listen(platform::LocalListener listener);
+  // Accepts nobody any more; what is connected stays.
+  void StopListening();
+  void SetOutstandingPerPeer(size_t limit);
+
+  // Answers one frame of `id`: takes it off the peer's quota. Does nothing if
+  // the connection is gone.
+  void Reply(ConnectionId id, ByteSpan payload);
+  // Sends a frame that answers none.
+  void Push(ConnectionId id, ByteSpan payload);
+  // Closes once what is buffered has been written, or at once if the peer does
+  // not take it.
+  void Close(ConnectionId id);
+
+  [[nodiscard]] size_t connections() const { return table_.size(); }
+  // Nothing is waiting to be written.
+  [[nodiscard]] bool flushed() const;
+
+ private:
+  struct Connection;
+
+  void AcceptSome();
+  void PauseAccepting(std::chrono::milliseconds how_long);
+  void ResumeAccepting();
+  void Admit(platform::LocalConnection connection);
+  void OnReadable(ConnectionId id);
+  void Deliver(ConnectionId id, platform::Received received);
+  void Queue(Connection& connection, ByteSpan payload);
+  void FlushSoon(ConnectionId id);
+  void Flush(ConnectionId id);
+  void Drop(ConnectionId id);
+  void WatchForHalfFrames();
+  void CutHalfFrames();
+  [[nodiscard]] Connection* Find(ConnectionId id);
+
+  platform::EventLoop& loop_;
+  ServerHandler& handler_;
+  ServerLimits limits_;
+  std::unique_ptr<platform::LocalListener> listener_;
+  bool accepting_ = false;
+  platform::EventLoop::TimerId accept_timer_ = 0;
+  platform::EventLoop::TimerId sweep_timer_ = 0;
+  ConnectionId next_id_ = 1;
+  std::unordered_map<ConnectionId, std::unique_ptr<Connection>> table_;
+  std::unordered_map<uint32_t, size_t> connections_of_uid_;
+  std::unordered_map<uint32_t, size_t> outstanding_of_pid_;
+  std::shared_ptr<bool> alive_;  // Posted work outlives the server.
+};
+
+}  // namespace countersign::agent
+
+#endif  // COUNTERSIGN_AGENT_IPC_SERVER_H_
