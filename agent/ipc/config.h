@@ -45,7 +45,7 @@ struct AgentConfig {
   struct Limits {
     uint32_t outstanding_per_peer = 256;
     uint32_t outstanding_total = 8192;
-    uint32_t connections = 2048;
+    uint32_t connections = 4096;
     uint32_t max_batch = 2048;
   } limits;
 

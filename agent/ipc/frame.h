@@ -39,7 +39,8 @@ class FrameDecoder {
 
   // Part of a frame has arrived and the rest has not: at the end of a stream
   // this is a cut frame.
-  [[nodiscard]] bool mid_frame() const { return used_ < buffer_.size(); }
+  [[nodiscard]] bool mid_frame() const { return buffered() > 0; }
+  [[nodiscard]] size_t buffered() const { return buffer_.size() - used_; }
 
  private:
   size_t max_payload_;

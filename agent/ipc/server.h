@@ -45,18 +45,20 @@ class ServerHandler {
 };
 
 struct ServerLimits {
-  size_t connections = 2048;
-  size_t connections_per_uid = 1024;
+  size_t connections = 4096;
+  size_t connections_per_uid = 3072;
   size_t outstanding_per_peer = 256;  // Requests without an answer, a process.
   size_t frame = kMaxClientFrame;
-  size_t write_buffer = size_t{8} << 20;
-  // For the rest of a frame after its first byte.
-  std::chrono::milliseconds frame_timeout{10'000};
+  size_t write_buffer = size_t{8} << 20;    // Of one connection.
+  size_t total_buffers = size_t{64} << 20;  // Of all, both ways.
+  // For the rest of a frame after its first byte, and for a peer to take
+  // anything of what is waiting for it.
+  std::chrono::milliseconds stall_timeout{10'000};
 };
 
 class Server {
  public:
-  // All three outlive the server.
+  // `loop` and `handler` outlive the server.
   Server(platform::EventLoop& loop, ServerHandler& handler,
          const ServerLimits& limits);
   ~Server();
@@ -66,20 +68,24 @@ class Server {
   [[nodiscard]] Status Listen(platform::LocalListener listener);
   // Accepts nobody any more; what is connected stays.
   void StopListening();
-  void SetOutstandingPerPeer(size_t limit);
+  void set_outstanding_per_peer(size_t limit) {
+    limits_.outstanding_per_peer = limit;
+  }
 
-  // Answers one frame of `id`: takes it off the peer's quota. Does nothing if
-  // the connection is gone.
+  // None of these calls OnClose before it returns; with an id whose connection
+  // is gone they do nothing.
+  //
+  // Answers one frame: takes it off the peer's quota. Each frame that
+  // OnFrame got is to be answered once.
   void Reply(ConnectionId id, ByteSpan payload);
   // Sends a frame that answers none.
   void Push(ConnectionId id, ByteSpan payload);
-  // Closes once what is buffered has been written, or at once if the peer does
-  // not take it.
+  // Reads no more, and closes once what is waiting has been written.
   void Close(ConnectionId id);
 
   [[nodiscard]] size_t connections() const { return table_.size(); }
-  // Nothing is waiting to be written.
-  [[nodiscard]] bool flushed() const;
+  // True when nothing is waiting to be written.
+  [[nodiscard]] bool flushed() const { return buffered_out_ == 0; }
 
  private:
   struct Connection;
@@ -87,15 +93,20 @@ class Server {
   void AcceptSome();
   void PauseAccepting(std::chrono::milliseconds how_long);
   void ResumeAccepting();
-  void Admit(platform::LocalConnection connection);
+  void Admit(platform::LocalConnection socket);
+  void Refuse(platform::LocalConnection& socket, const Error& error);
   void OnReadable(ConnectionId id);
   void Deliver(ConnectionId id, platform::Received received);
+  void RefuseStream(Connection& connection, const Error& error);
   void Queue(Connection& connection, ByteSpan payload);
-  void FlushSoon(ConnectionId id);
-  void Flush(ConnectionId id);
+  void Flush(Connection& connection);
+  void DropSoon(Connection& connection);
   void Drop(ConnectionId id);
-  void WatchForHalfFrames();
-  void CutHalfFrames();
+  void PostFor(ConnectionId id, void (Server::*step)(Connection&));
+  void DropNow(Connection& connection);
+  void FlushPosted(Connection& connection);
+  void WatchForStalls();
+  void CutStalled();
   [[nodiscard]] Connection* Find(ConnectionId id);
 
   platform::EventLoop& loop_;
@@ -104,12 +115,14 @@ class Server {
   std::unique_ptr<platform::LocalListener> listener_;
   bool accepting_ = false;
   platform::EventLoop::TimerId accept_timer_ = 0;
-  platform::EventLoop::TimerId sweep_timer_ = 0;
+  platform::EventLoop::TimerId stall_timer_ = 0;
   ConnectionId next_id_ = 1;
   std::unordered_map<ConnectionId, std::unique_ptr<Connection>> table_;
   std::unordered_map<uint32_t, size_t> connections_of_uid_;
   std::unordered_map<uint32_t, size_t> outstanding_of_pid_;
-  std::shared_ptr<bool> alive_;  // Posted work outlives the server.
+  size_t buffered_in_ = 0;
+  size_t buffered_out_ = 0;
+  std::shared_ptr<bool> alive_;  // Posted work may outlive the server.
 };
 
 }  // namespace countersign::agent
