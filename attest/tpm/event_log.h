@@ -33,7 +33,7 @@ struct Event {
   uint32_t pcr = 0;
   uint32_t type = 0;
   Sha256Digest digest{};  // Of the sha256 bank.
-  ByteSpan data;          // Points into the parsed bytes.
+  ByteSpan data = {};     // Points into the parsed bytes.
 };
 
 using PcrValues = std::array<Sha256Digest, kPcrCount>;
@@ -44,8 +44,9 @@ class EventLog {
  public:
   // Reads `log`, hostile. Every failure is kEventLogMalformed: over a bound
   // above; no TCG_EfiSpecIDEvent with sha256 in front; an event with a PCR
-  // over 23, an unknown or repeated algorithm, or without a sha256 digest;
-  // truncated; a second, late or wrong StartupLocality.
+  // over 23 (EV_NO_ACTION may name none), an algorithm that the header lacks,
+  // or not one digest for each that it has; truncated; a StartupLocality that
+  // is wrong, late or not the only one.
   [[nodiscard]] static Result<EventLog> Parse(ByteSpan log);
 
   [[nodiscard]] const std::vector<Event>& events() const { return events_; }

@@ -24,16 +24,6 @@ struct Credential {
                                                 ByteSpan ak_name,
                                                 const Secret& secret);
 
-// How a credential is sealed once both sides share the seed. Exposed for the
-// software TPM of the tests, which opens what MakeCredential sealed.
-struct CredentialKeys {
-  Secret symmetric;
-  Secret hmac;
-};
-[[nodiscard]] Result<CredentialKeys> DeriveCredentialKeys(const PublicArea& ek,
-                                                          ByteSpan ak_name,
-                                                          const Secret& seed);
-
 }  // namespace countersign::tpm
 
 #endif  // COUNTERSIGN_ATTEST_TPM_MAKE_CREDENTIAL_H_

@@ -9,7 +9,7 @@
 
 #include <memory>
 
-#include "attest/base/bytes.h"
+#include "attest/base/big_endian.h"
 #include "attest/base/openssl_ptr.h"
 #include "attest/tpm/constants.h"
 
@@ -80,6 +80,9 @@ class PublicArea {
 
  private:
   PublicArea() = default;
+  // Read what follows the scheme, to the end: parameters and unique.
+  [[nodiscard]] Status ReadRsa(BigEndianReader& reader);
+  [[nodiscard]] Status ReadEcc(BigEndianReader& reader);
 
   Bytes bytes_;
   Bytes name_;
