@@ -1,0 +1,141 @@
+// The rule file: who may do what, from which program and device.
+//
+// Rules are tried in the order of the file; the first that matches decides;
+// if none does, the answer is deny. A rule is one TOML table:
+//
+//   [[rule]]
+//   name = "read-project-files"             # unique; named in every answer
+//   outcome = "permit"                      # "deny", "approval_required"
+//   action = ["mcp:tools/call:read_*"]      # globs; absent: any
+//   resource = ["file:///srv/project/*"]
+//   purpose = ["review"]
+//   grant_ttl_s = 120                       # permit only; 1 to 300
+//   audiences = ["https://api.example"]     # globs; absent: the resource's
+//                                           # own origin only
+//   approval = "webauthn"                   # approval_required only
+//   [rule.user]
+//   subject = ["os:*:1000"]                 # globs
+//   os_name = ["alice"]
+//   uid = ["1000"]
+//   verification = ["os-login"]             # exact
+//   [rule.workload]
+//   spiffe_id = ["spiffe://example/*"]      # globs
+//   executable = ["/usr/bin/python3*"]
+//   executable_sha256 = ["9f86d0…"]         # lower-case hex, exact
+//   unit = ["app-*.scope"]
+//   grade = "kernel"                        # every workload fact that the
+//                                           # rule names, at least this well
+//   [rule.device]
+//   ek_class = ["hardware", "firmware"]     # exact
+//
+// Each key takes a string or a list of which one must match. In a glob `*`
+// stands for any text; nothing else is special. Matching is linear in the
+// text for each `*`.
+//
+// A fact that a process of the same user could have caused (graded
+// same-user-spoofable or worse) is never the sole ground of a permit: if all
+// user and workload facts that a permit rule names are such, it is skipped.
+#ifndef COUNTERSIGN_ATTEST_AUTHZ_POLICY_H_
+#define COUNTERSIGN_ATTEST_AUTHZ_POLICY_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "attest/base/bytes.h"
+#include "attest/base/result.h"
+
+namespace countersign::authz {
+
+inline constexpr size_t kMaxPolicySize = 256 * 1024;
+inline constexpr int64_t kMaxGrantTtlS = 300;
+
+// `text` matches `pattern`, in which '*' stands for any text.
+[[nodiscard]] bool GlobMatches(std::string_view pattern, std::string_view text);
+
+// How well a fact is known; smaller is stronger. The wire's Grade by strength.
+enum class Strength : uint8_t {
+  kVerifiedByService,
+  kKernel,
+  kOsService,
+  kSameUserSpoofable,
+  kClaimed,
+};
+
+struct Fact {
+  std::string value;
+  Strength strength = Strength::kClaimed;
+};
+
+// What is known of a session. Values come from appraised evidence.
+struct SessionFacts {
+  std::string subject;
+  Fact os_name;
+  Fact uid;
+  std::string verification;
+  Fact spiffe_id;
+  Fact executable;
+  Fact executable_sha256;  // Lower-case hex.
+  Fact unit;
+  std::string ek_class;
+};
+
+// What one action asks for; claims of the client, quoted by the device.
+struct ActionFacts {
+  std::string_view name;
+  std::string_view resource;
+  std::string_view purpose;
+  std::string_view audience;  // Empty: no grant wanted.
+};
+
+enum class Outcome : uint8_t { kDeny, kPermit, kApprovalRequired };
+[[nodiscard]] std::string_view Name(Outcome outcome);
+
+struct PolicyDecision {
+  Outcome outcome = Outcome::kDeny;
+  ErrorCode reason = ErrorCode::kPolicyDenied;  // Unless permitted.
+  std::string rule;                             // Empty: no rule matched.
+  int64_t grant_ttl_s = 0;                      // With a permit.
+  std::string approval;  // With kApprovalRequired: the grade asked for.
+};
+
+// One rule file. Immutable; may be used by several threads.
+class Policy {
+ public:
+  // `text` is at most kMaxPolicySize. `source` is for messages.
+  //   kConfigInvalid  "source:line: what": not TOML, an unknown key or value,
+  //                   two rules of one name, a permit for more than 300 s
+  [[nodiscard]] static Result<std::shared_ptr<const Policy>> Parse(
+      std::string_view text, std::string_view source);
+
+  [[nodiscard]] PolicyDecision Decide(const SessionFacts& session,
+                                      const ActionFacts& action) const;
+
+  // True if some rule could permit something (perhaps after an approval) to
+  // this user, workload and device: else no session is opened.
+  [[nodiscard]] bool MayOpenSession(const SessionFacts& session) const;
+
+  // Hex SHA-256 of the text, and the text itself.
+  [[nodiscard]] const std::string& version() const { return version_; }
+  [[nodiscard]] const std::string& text() const { return text_; }
+  [[nodiscard]] size_t rules() const;
+
+  struct Rule;
+  ~Policy();
+
+ private:
+  Policy();
+  std::string text_;
+  std::string version_;
+  std::vector<Rule> rules_;
+};
+
+// The origin of a URI (scheme://host:port), or empty if it has no authority.
+[[nodiscard]] std::string_view OriginOf(std::string_view uri);
+
+}  // namespace countersign::authz
+
+#endif  // COUNTERSIGN_ATTEST_AUTHZ_POLICY_H_

@@ -1,0 +1,143 @@
+// What the service remembers, as an interface narrow enough for another
+// database: rows in and out, one kind of transaction, no SQL.
+//
+// Writing goes through Store::Write alone: all of a unit of work or nothing of
+// it, durable when Write returns. Units of several threads may share one
+// commit (and one disk sync). Every invariant that two requests could break
+// together (a nonce spent twice, a journal forked) is checked inside one.
+//
+// Errors of every function: kDiskFull, kStorageBusy, kStorageCorrupt,
+// kIoError. What is not found is an empty optional, not an error.
+#ifndef COUNTERSIGN_ATTEST_AUTHZ_STORE_H_
+#define COUNTERSIGN_ATTEST_AUTHZ_STORE_H_
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "attest/authz/store_rows.h"
+#include "attest/base/result.h"
+
+namespace countersign::authz {
+
+// Reads from one consistent state.
+class StoreView {
+ public:
+  virtual ~StoreView() = default;
+
+  [[nodiscard]] virtual Result<std::optional<TokenRow>> FindToken(
+      const Sha256Digest& secret_sha256) = 0;
+  [[nodiscard]] virtual Result<std::vector<TokenRow>> ListTokens() = 0;
+  [[nodiscard]] virtual Result<std::optional<EnrollmentRow>> FindEnrollment(
+      ByteSpan id) = 0;
+  [[nodiscard]] virtual Result<std::optional<EnrollmentRow>>
+  FindEnrollmentByAttempt(const Sha256Digest& attempt) = 0;
+
+  [[nodiscard]] virtual Result<std::optional<DeviceRow>> FindDevice(
+      ByteSpan id) = 0;
+  // In order of id, those after `after` (empty: from the first).
+  [[nodiscard]] virtual Result<std::vector<DeviceRow>> ListDevices(
+      ByteSpan after, int limit) = 0;
+  // Who has this EK: one proven holder at most, and any number of claimants.
+  [[nodiscard]] virtual Result<std::vector<EkRow>> FindEk(ByteSpan name) = 0;
+  [[nodiscard]] virtual Result<std::optional<AkRow>> FindAk(ByteSpan name) = 0;
+
+  [[nodiscard]] virtual Result<std::optional<SessionRow>> FindSession(
+      ByteSpan id) = 0;
+  [[nodiscard]] virtual Result<std::optional<SessionRow>> FindSessionByBinding(
+      const Sha256Digest& binding) = 0;
+  [[nodiscard]] virtual Result<std::vector<SessionRow>> LiveSessions(
+      ByteSpan device_id) = 0;
+
+  [[nodiscard]] virtual Result<std::optional<JournalRow>> FindJournal(
+      ByteSpan ak_name, ByteSpan journal_id) = 0;
+  [[nodiscard]] virtual Result<bool> HasJournal(ByteSpan ak_name) = 0;
+  [[nodiscard]] virtual Result<std::optional<BatchRow>> FindBatch(
+      const Sha256Digest& digest) = 0;
+  [[nodiscard]] virtual Result<std::vector<ActionRow>> ActionsOfBatch(
+      const Sha256Digest& batch) = 0;
+  // The first with that digest: a later one was refused as its duplicate.
+  [[nodiscard]] virtual Result<std::optional<ActionRow>> FindAction(
+      const Sha256Digest& digest) = 0;
+  [[nodiscard]] virtual Result<std::optional<ActionRow>> FindActionByIndex(
+      uint64_t ledger_index) = 0;
+
+  [[nodiscard]] virtual Result<std::optional<Bytes>> FindEvidence(
+      const Sha256Digest& digest) = 0;
+  // Empty if the subject is unknown or its key was erased.
+  [[nodiscard]] virtual Result<std::optional<Bytes>> FindSubjectKey(
+      std::string_view subject) = 0;
+  [[nodiscard]] virtual Result<std::optional<Bytes>> FindSecret(
+      std::string_view name) = 0;
+
+  [[nodiscard]] virtual Result<LedgerHeadRow> LedgerHead() = 0;
+  // Bytes of the entries first, first + 1, …, at most `count`.
+  [[nodiscard]] virtual Result<std::vector<Bytes>> LedgerEntries(
+      uint64_t first, uint64_t count) = 0;
+  // Index of an entry of at least `since_ms`, or the size if there is none.
+  [[nodiscard]] virtual Result<uint64_t> FirstEntrySince(int64_t since_ms) = 0;
+  [[nodiscard]] virtual Result<std::optional<Bytes>> FindTile(
+      int level, uint64_t index) = 0;
+  // The smallest checkpoint over more than `index` entries; the newest.
+  [[nodiscard]] virtual Result<std::optional<CheckpointRow>> CheckpointCovering(
+      uint64_t index) = 0;
+  [[nodiscard]] virtual Result<std::optional<CheckpointRow>>
+  NewestCheckpoint() = 0;
+};
+
+// Reads and writes of one unit of work.
+class StoreTransaction : public StoreView {
+ public:
+  // Put… inserts the row or replaces the one with its key.
+  [[nodiscard]] virtual Status PutToken(const TokenRow& row) = 0;
+  [[nodiscard]] virtual Status PutEnrollment(const EnrollmentRow& row) = 0;
+  [[nodiscard]] virtual Status PutDevice(const DeviceRow& row) = 0;
+  [[nodiscard]] virtual Status PutEk(const EkRow& row) = 0;
+  [[nodiscard]] virtual Status PutAk(const AkRow& row) = 0;
+  [[nodiscard]] virtual Status PutSession(const SessionRow& row) = 0;
+  [[nodiscard]] virtual Status PutJournal(const JournalRow& row) = 0;
+
+  [[nodiscard]] virtual Status AddChallenge(const ChallengeRow& row) = 0;
+  // Takes the challenge out: whoever gets the row spent it.
+  [[nodiscard]] virtual Result<std::optional<ChallengeRow>> TakeChallenge(
+      ByteSpan nonce) = 0;
+  [[nodiscard]] virtual Status DropChallengesBefore(int64_t expires_ms) = 0;
+
+  [[nodiscard]] virtual Status AddBatch(const BatchRow& row) = 0;
+  [[nodiscard]] virtual Status AddAction(const ActionRow& row) = 0;
+  // False if the receipt was consumed before.
+  [[nodiscard]] virtual Result<bool> ConsumeReceipt(std::string_view jti,
+                                                    int64_t expires_s) = 0;
+  [[nodiscard]] virtual Status PutEvidence(const Sha256Digest& digest,
+                                           ByteSpan bytes) = 0;
+  [[nodiscard]] virtual Status PutSubjectKey(std::string_view subject,
+                                             ByteSpan key) = 0;
+  [[nodiscard]] virtual Status PutSecret(std::string_view name,
+                                         ByteSpan value) = 0;
+
+  [[nodiscard]] virtual Status AddLedgerEntry(uint64_t index, int64_t time_ms,
+                                              ByteSpan entry) = 0;
+  [[nodiscard]] virtual Status PutTile(int level, uint64_t index,
+                                       ByteSpan hashes) = 0;
+  [[nodiscard]] virtual Status PutLedgerHead(const LedgerHeadRow& row) = 0;
+  [[nodiscard]] virtual Status AddCheckpoint(const CheckpointRow& row) = 0;
+};
+
+class Store {
+ public:
+  virtual ~Store() = default;
+  using ReadWork = std::function<Status(StoreView&)>;
+  using WriteWork = std::function<Status(StoreTransaction&)>;
+
+  // Both may be called by several threads at once. `work` may run again from
+  // its start if the commit it shared failed; what it returns as an error
+  // rolls its own writes back and is what Write returns.
+  [[nodiscard]] virtual Status Read(const ReadWork& work) = 0;
+  [[nodiscard]] virtual Status Write(const WriteWork& work) = 0;
+};
+
+}  // namespace countersign::authz
+
+#endif  // COUNTERSIGN_ATTEST_AUTHZ_STORE_H_
