@@ -28,14 +28,22 @@ struct EsysTpmOptions {
 class EsysTpm {
  public:
   // `tcti` is any TCTI string, e.g. "device:/dev/tpmrm0" (also when empty) or
-  // "swtpm:path=/run/swtpm.sock". Connects once to see that a TPM is there.
+  // "swtpm:path=/run/swtpm.sock". Touches nothing yet: every method connects
+  // when it must, so a daemon may start before its TPM does.
   //
   // Behind a resource manager (the default device) the kernel cleans up after
   // a dead client. Anywhere else this process must be the TPM's only user:
-  // what an earlier one left in its memory is flushed here.
+  // what an earlier one left in its memory is flushed at the first connect.
+  [[nodiscard]] static std::unique_ptr<Tpm> Create(
+      const std::string& tcti, const EsysTpmOptions& options = {});
+  // The same, and connects once to see that a TPM is there.
   [[nodiscard]] static Result<std::unique_ptr<Tpm>> Open(
       const std::string& tcti, const EsysTpmOptions& options = {});
 };
+
+// tpm2-tss writes to standard error what we report as an Error; this stops it,
+// unless TSS2_LOG is set already. Call it first thing in main.
+void SilenceTssLog();
 
 }  // namespace countersign::platform
 
