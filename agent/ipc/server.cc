@@ -145,7 +145,7 @@ void Server::Admit(platform::LocalConnection socket) {
     Drop(id);
     return;
   }
-  Queue(added, *greeting);
+  if (!greeting->empty()) Queue(added, *greeting);
 }
 
 void Server::Refuse(platform::LocalConnection& socket, const Error& error) {

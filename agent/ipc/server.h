@@ -34,8 +34,9 @@ struct Frame {
 class ServerHandler {
  public:
   virtual ~ServerHandler() = default;
-  // Bytes of the frame to greet with. An error is sent in place of it, as
-  // `Refusal` encodes it, and the connection is closed: OnClose is not called.
+  // Payload of the frame to greet with; empty: none. An error is sent in place
+  // of it, as `Refusal` encodes it, and the connection is closed: OnClose is
+  // not called.
   [[nodiscard]] virtual Result<Bytes> OnConnect(
       ConnectionId id, const platform::LocalConnection& connection) = 0;
   [[nodiscard]] virtual Bytes Refusal(const Error& error) = 0;
