@@ -21,8 +21,8 @@ struct Uri {
 
 // Parses hostile text. kBadRequest: no scheme; a character that RFC 3986 does
 // not allow in that place, white space and non-ASCII included; '%' without
-// two hex digits; an empty or malformed host or port of http or https; nothing
-// after the scheme.
+// two hex digits; a malformed authority; http or https without host or with
+// user information; nothing after the scheme.
 [[nodiscard]] Result<Uri> ParseUri(std::string_view text);
 
 // Scheme, authority and path as RFC 3986 §6.2.2 and §6.2.3 normalise them:

@@ -78,6 +78,7 @@ class Es256Key final : public Es256Signer {
       const Sha256Digest& digest) const override;
 
  private:
+  static Result<Es256Key> FromKey(EvpPkeyPtr key);
   Es256Key(EvpPkeyPtr key, EvpPkeyCtxPtr prepared, Es256PublicKey public_key);
 
   EvpPkeyPtr key_;

@@ -27,8 +27,8 @@ using HashPath = std::vector<Sha256Digest>;
 // Root over leaf hashes; of no leaves, SHA-256 of nothing.
 [[nodiscard]] Sha256Digest MerkleRoot(std::span<const Sha256Digest> leaves);
 
-// Path from leaf `index` to the root, nearest first. Requires
-// index < leaves.size().
+// Path from leaf `index` to the root, nearest first. Empty, hence a proof of
+// nothing, unless index < leaves.size().
 [[nodiscard]] HashPath InclusionPath(std::span<const Sha256Digest> leaves,
                                      size_t index);
 
@@ -41,7 +41,7 @@ using HashPath = std::vector<Sha256Digest>;
     std::span<const Sha256Digest> path);
 
 // Proof that the tree of the first `old_size` leaves is a prefix of the tree
-// of all. Requires 0 < old_size <= leaves.size().
+// of all. Empty unless 0 < old_size <= leaves.size().
 [[nodiscard]] HashPath ConsistencyPath(std::span<const Sha256Digest> leaves,
                                        size_t old_size);
 

@@ -1,0 +1,179 @@
+#include "attest/statement/merkle.h"
+
+#include <bit>
+
+#include "attest/base/digest.h"
+#include "attest/statement/pae.h"
+
+namespace countersign::statement {
+namespace {
+
+using Leaves = std::span<const Sha256Digest>;
+
+constexpr uint8_t kLeafPrefix[] = {0};
+constexpr uint8_t kNodePrefix[] = {1};
+
+// The largest power of two below n; n > 1.
+size_t Split(size_t n) { return std::bit_floor(n - 1); }
+
+// RFC 9162 §2.1.4.1. `whole`: the subtree is one that the verifier already
+// has, since it is the whole of the old tree.
+void AppendConsistency(Leaves leaves, size_t old_size, bool whole,
+                       HashPath& proof) {
+  if (old_size == leaves.size()) {
+    if (!whole) proof.push_back(MerkleRoot(leaves));
+    return;
+  }
+  const size_t k = Split(leaves.size());
+  if (old_size <= k) {
+    AppendConsistency(leaves.first(k), old_size, whole, proof);
+    proof.push_back(MerkleRoot(leaves.subspan(k)));
+  } else {
+    AppendConsistency(leaves.subspan(k), old_size - k, false, proof);
+    proof.push_back(MerkleRoot(leaves.first(k)));
+  }
+}
+
+void AppendInclusion(Leaves leaves, size_t index, HashPath& path) {
+  if (leaves.size() == 1) return;
+  const size_t k = Split(leaves.size());
+  if (index < k) {
+    AppendInclusion(leaves.first(k), index, path);
+    path.push_back(MerkleRoot(leaves.subspan(k)));
+  } else {
+    AppendInclusion(leaves.subspan(k), index - k, path);
+    path.push_back(MerkleRoot(leaves.first(k)));
+  }
+}
+
+}  // namespace
+
+Sha256Digest LeafHash(ByteSpan pae) { return Sha256({kLeafPrefix, pae}); }
+
+Sha256Digest LeafHash(StatementType type, ByteSpan body) {
+  const PaePrefix prefix(TypeUri(type), body.size());
+  return Sha256({kLeafPrefix, prefix.bytes(), body});
+}
+
+Sha256Digest NodeHash(const Sha256Digest& left, const Sha256Digest& right) {
+  return Sha256({kNodePrefix, left, right});
+}
+
+Sha256Digest MerkleRoot(Leaves leaves) {
+  if (leaves.empty()) return Sha256(ByteSpan{});
+  // peaks: roots of the complete subtrees to the left, largest first. After
+  // leaf i, as many merge as i + 1 has trailing zero bits (RFC 9162 §2.1.2).
+  HashPath peaks;
+  peaks.reserve(64);
+  for (size_t i = 0; i < leaves.size(); ++i) {
+    peaks.push_back(leaves[i]);
+    for (int merges = std::countr_one(i); merges > 0; --merges) {
+      const Sha256Digest right = peaks.back();
+      peaks.pop_back();
+      peaks.back() = NodeHash(peaks.back(), right);
+    }
+  }
+  Sha256Digest root = peaks.back();
+  for (size_t i = peaks.size() - 1; i > 0; --i) {
+    root = NodeHash(peaks[i - 1], root);
+  }
+  return root;
+}
+
+HashPath InclusionPath(Leaves leaves, size_t index) {
+  HashPath path;
+  if (index >= leaves.size()) return path;
+  AppendInclusion(leaves, index, path);
+  return path;
+}
+
+Result<Sha256Digest> RootFromInclusionPath(const Sha256Digest& leaf,
+                                           uint64_t index, uint64_t tree_size,
+                                           Leaves path) {
+  if (index >= tree_size) {
+    return Fail(ErrorCode::kInclusionProofInvalid,
+                "leaf index is not below the tree's size");
+  }
+  uint64_t fn = index;  // Names as in RFC 9162 §2.1.3.2.
+  uint64_t sn = tree_size - 1;
+  Sha256Digest root = leaf;
+  for (const Sha256Digest& sibling : path) {
+    if (sn == 0) {
+      return Fail(ErrorCode::kInclusionProofInvalid, "path is too long");
+    }
+    if ((fn & 1) != 0 || fn == sn) {
+      root = NodeHash(sibling, root);
+      // The last node of an odd level is lifted as it is.
+      while ((fn & 1) == 0 && fn != 0) {
+        fn >>= 1;
+        sn >>= 1;
+      }
+    } else {
+      root = NodeHash(root, sibling);
+    }
+    fn >>= 1;
+    sn >>= 1;
+  }
+  if (sn != 0) {
+    return Fail(ErrorCode::kInclusionProofInvalid, "path is too short");
+  }
+  return root;
+}
+
+HashPath ConsistencyPath(Leaves leaves, size_t old_size) {
+  HashPath proof;
+  if (old_size == 0 || old_size > leaves.size()) return proof;
+  AppendConsistency(leaves, old_size, true, proof);
+  return proof;
+}
+
+Status VerifyConsistency(uint64_t old_size, const Sha256Digest& old_root,
+                         uint64_t new_size, const Sha256Digest& new_root,
+                         Leaves proof) {
+  const auto fail = [](const char* why) {
+    return Fail(ErrorCode::kConsistencyInvalid, why);
+  };
+  if (old_size > new_size) return fail("the tree became smaller");
+  if (old_size == 0 || old_size == new_size) {
+    if (!proof.empty()) return fail("the proof has hashes that it needs not");
+    if (old_size == 0 && old_root != MerkleRoot({})) {
+      return fail("the empty tree has another root");
+    }
+    if (old_size == new_size && old_root != new_root) {
+      return fail("the roots of one size differ");
+    }
+    return {};
+  }
+  uint64_t fn = old_size - 1;  // Names as in RFC 9162 §2.1.4.2.
+  uint64_t sn = new_size - 1;
+  while ((fn & 1) != 0) {
+    fn >>= 1;
+    sn >>= 1;
+  }
+  // A power of two: the old root is itself a node of the new tree.
+  const bool from_old_root = fn == 0;
+  if (!from_old_root && proof.empty()) return fail("the proof is too short");
+  Sha256Digest fr = from_old_root ? old_root : proof.front();
+  Sha256Digest sr = fr;
+  for (const Sha256Digest& hash : proof.subspan(from_old_root ? 0 : 1)) {
+    if (sn == 0) return fail("the proof is too long");
+    if ((fn & 1) != 0 || fn == sn) {
+      fr = NodeHash(hash, fr);
+      sr = NodeHash(hash, sr);
+      while ((fn & 1) == 0 && fn != 0) {
+        fn >>= 1;
+        sn >>= 1;
+      }
+    } else {
+      sr = NodeHash(sr, hash);
+    }
+    fn >>= 1;
+    sn >>= 1;
+  }
+  if (sn != 0) return fail("the proof is too short");
+  if (fr != old_root) return fail("the proof does not lead to the old root");
+  if (sr != new_root) return fail("the proof does not lead to the new root");
+  return {};
+}
+
+}  // namespace countersign::statement
