@@ -233,7 +233,9 @@ Result<Secret> AttestationKey::Activate(const EsysKey& ek, ByteSpan id_object,
       connection_.esys(), key_.object.tr(), ek.object.tr(), session_.tr(),
       policy.tr(), ESYS_TR_NONE, &id, &secret, &raw);
   const EsysPtr<TPM2B_DIGEST> opened(raw);
-  if (IsParameterError(rc)) {
+  // The reference TPM calls an RSA secret that does not decrypt a "failure". It
+  // is not that of the TPM, which has just answered other commands.
+  if (IsParameterError(rc) || rc == TPM2_RC_FAILURE) {
     return Fail(ErrorCode::kCredentialActivationFailed,
                 ErrorFromRc(rc, "TPM2_ActivateCredential").detail);
   }
