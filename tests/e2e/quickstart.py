@@ -1,0 +1,140 @@
+#!/usr/bin/python3
+"""installers/quickstart does what it says, as root and as anybody."""
+import json
+import os
+import pathlib
+import pwd
+import shutil
+import subprocess
+import tempfile
+
+import rig
+from rig import expect
+
+
+def processes():
+    """Command lines of everything that runs, by pid."""
+    found = {}
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                found[entry.name] = (entry / "cmdline").read_bytes().replace(
+                    b"\0", b" ").decode(errors="replace")
+            except OSError:
+                pass
+    return found
+
+
+def quickstart(folder, *more, prefix=()):
+    return subprocess.run(
+        [*prefix, str(rig.SOURCE / "installers/quickstart"), "--dir",
+         str(folder), "--build-dir", str(rig.BIN.parent), *more],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        timeout=240)
+
+
+def check(done, folder):
+    expect(done.returncode == 0, done.stdout[-3000:], done.stderr[-3000:])
+    result = json.loads((folder / "result.json").read_text())
+    expect(set(result) == {"device_id", "session_id", "action_digest",
+                           "decision", "ledger_index", "bundle", "grant",
+                           "receipt"}, result)
+    expect(result["decision"] == "permit", result)
+    for name in ("bundle", "grant", "receipt"):
+        expect((folder / result[name]).stat().st_size > 100, name)
+    verified = subprocess.run(
+        [str(rig.BIN / "countersign"), "verify",
+         str(folder / result["bundle"]), "--trust", str(folder / "trust"),
+         "--json"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        check=False)
+    expect(verified.returncode == 0, verified.stdout)
+    for words in ("accepted with grant and DPoP proof", "again: refused",
+                  "without a proof: refused", "another server: refused"):
+        expect(words in done.stdout.replace("at another", "another"), words,
+               "is not in", done.stdout)
+    left = {p: c for p, c in processes().items() if str(folder) in c}
+    expect(not left, "still running:", left)
+
+
+def test_quickstart_as_root_separates_accounts():
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="countersign-qs."))
+    try:
+        done = quickstart(folder)
+        check(done, folder)
+        if os.geteuid() == 0:
+            owners = {pwd.getpwuid((folder / name).stat().st_uid).pw_name
+                      for name in ("agent/state", "authz")}
+            expect(owners == {"countersign", "countersign-authz"}, owners)
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_quickstart_under_one_account():
+    if os.geteuid() != 0:
+        return  # The test above was that.
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="countersign-qs."))
+    nobody = pwd.getpwnam("nobody")
+    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    # The source tree may be where only root can go.
+    tree = folder / "tree"
+    shutil.copytree(rig.SOURCE / "installers", tree / "installers")
+    shutil.copytree(rig.SOURCE / "tests/fakes", tree / "tests/fakes")
+    shutil.copytree(rig.BIN, tree / "build/bin")
+    out = folder / "out"
+    out.mkdir()
+    os.chown(out, nobody.pw_uid, nobody.pw_gid)
+    try:
+        done = subprocess.run(
+            ["setpriv", f"--reuid={nobody.pw_uid}",
+             f"--regid={nobody.pw_gid}", "--clear-groups",
+             str(tree / "installers/quickstart"), "--dir", str(out),
+             "--build-dir", str(tree / "build")],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            check=False, timeout=240,
+            env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "TMPDIR": "/tmp"})
+        check(done, out)
+        expect("under nobody" in done.stdout, done.stdout)
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_quickstart_keeps_running_and_stops_when_asked():
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="countersign-qs."))
+    try:
+        done = quickstart(folder, "--keep")
+        expect(done.returncode == 0, done.stdout[-3000:], done.stderr[-3000:])
+        status = subprocess.run(
+            [str(folder / "bin/countersign"), "--socket",
+             str(folder / "run/agent/agent.sock"), "status", "--json"],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            check=False)
+        expect(status.returncode == 0, status.stdout, status.stderr)
+        expect(json.loads(status.stdout)["enrolled"], status.stdout)
+        subprocess.run([str(folder / "stop")], check=True,
+                       stdin=subprocess.DEVNULL)
+        left = {p: c for p, c in processes().items() if str(folder) in c}
+        expect(not left, "still running:", left)
+    finally:
+        subprocess.run([str(folder / "stop")], check=False)
+        shutil.rmtree(folder)
+
+
+def test_quickstart_says_clearly_what_failed():
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="countersign-qs."))
+    try:
+        (folder / "bin").mkdir()  # A build without programs.
+        done = subprocess.run(
+            [str(rig.SOURCE / "installers/quickstart"), "--dir",
+             str(folder / "out"), "--build-dir", str(folder)],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            check=False, timeout=120)
+        expect(done.returncode == 1, done.returncode)
+        expect("lacks countersignd" in done.stderr, done.stderr)
+        left = {p: c for p, c in processes().items() if str(folder) in c}
+        expect(not left, "still running:", left)
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    rig.main(globals())
