@@ -29,7 +29,7 @@ using KeyId = std::array<uint8_t, 4>;
 using Ed25519Public = std::array<uint8_t, 32>;
 using Ed25519Signature = std::array<uint8_t, 64>;
 
-// A name is not empty and has neither white space nor '+' (signed-note).
+// Visible ASCII without '+': what signed-note allows, and no look-alikes.
 [[nodiscard]] bool IsKeyName(std::string_view name);
 
 class NoteVerifier {
@@ -67,6 +67,7 @@ class LedgerKey {
   [[nodiscard]] Result<Ed25519Signature> Sign(ByteSpan message) const;
 
  private:
+  static Result<LedgerKey> FromKey(std::string name, EvpPkeyPtr key);
   LedgerKey(EvpPkeyPtr key, NoteVerifier verifier);
   EvpPkeyPtr key_;
   NoteVerifier verifier_;

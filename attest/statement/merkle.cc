@@ -59,25 +59,30 @@ Sha256Digest NodeHash(const Sha256Digest& left, const Sha256Digest& right) {
   return Sha256({kNodePrefix, left, right});
 }
 
-Sha256Digest MerkleRoot(Leaves leaves) {
-  if (leaves.empty()) return Sha256(ByteSpan{});
-  // peaks: roots of the complete subtrees to the left, largest first. After
-  // leaf i, as many merge as i + 1 has trailing zero bits (RFC 9162 §2.1.2).
-  HashPath peaks;
-  peaks.reserve(64);
-  for (size_t i = 0; i < leaves.size(); ++i) {
-    peaks.push_back(leaves[i]);
-    for (int merges = std::countr_one(i); merges > 0; --merges) {
-      const Sha256Digest right = peaks.back();
-      peaks.pop_back();
-      peaks.back() = NodeHash(peaks.back(), right);
-    }
+void RootBuilder::Add(const Sha256Digest& leaf) {
+  peaks_.push_back(leaf);
+  // After leaf i, as many subtrees merge as i ends in one bits.
+  for (int merges = std::countr_one(size_); merges > 0; --merges) {
+    const Sha256Digest right = peaks_.back();
+    peaks_.pop_back();
+    peaks_.back() = NodeHash(peaks_.back(), right);
   }
-  Sha256Digest root = peaks.back();
-  for (size_t i = peaks.size() - 1; i > 0; --i) {
-    root = NodeHash(peaks[i - 1], root);
+  ++size_;
+}
+
+Sha256Digest RootBuilder::Root() const {
+  if (peaks_.empty()) return Sha256(ByteSpan{});
+  Sha256Digest root = peaks_.back();
+  for (size_t i = peaks_.size() - 1; i > 0; --i) {
+    root = NodeHash(peaks_[i - 1], root);
   }
   return root;
+}
+
+Sha256Digest MerkleRoot(Leaves leaves) {
+  RootBuilder builder;
+  for (const Sha256Digest& leaf : leaves) builder.Add(leaf);
+  return builder.Root();
 }
 
 HashPath InclusionPath(Leaves leaves, size_t index) {

@@ -24,7 +24,20 @@ using HashPath = std::vector<Sha256Digest>;
 [[nodiscard]] Sha256Digest NodeHash(const Sha256Digest& left,
                                     const Sha256Digest& right);
 
-// Root over leaf hashes; of no leaves, SHA-256 of nothing.
+// The root over leaf hashes that arrive one by one, in memory that grows with
+// the logarithm of their number.
+class RootBuilder {
+ public:
+  void Add(const Sha256Digest& leaf);
+  [[nodiscard]] uint64_t size() const { return size_; }
+  // Of what was added so far; of nothing, SHA-256 of nothing.
+  [[nodiscard]] Sha256Digest Root() const;
+
+ private:
+  HashPath peaks_;  // Roots of the complete subtrees, largest first.
+  uint64_t size_ = 0;
+};
+
 [[nodiscard]] Sha256Digest MerkleRoot(std::span<const Sha256Digest> leaves);
 
 // Path from leaf `index` to the root, nearest first. Empty, hence a proof of
