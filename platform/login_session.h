@@ -18,6 +18,9 @@ struct LoginSession {
   uint32_t uid = 0;
   // Empty: there is no login session, and all below is empty as well.
   std::string id;
+  // False: the user's service manager started the process, and this is the
+  // session that the user sits at.
+  bool by_process = false;
   std::string seat;              // E.g. "seat0"; empty for remote ones.
   std::string type;              // "wayland", "x11", "tty", "unspecified".
   bool remote = false;           // Over the network.

@@ -52,8 +52,9 @@ struct PeerIdentity {
   std::string user_name;    // Empty when the uid has none.
   uint64_t start_time = 0;  // Clock ticks since boot; with pid, unique.
   ExecutableFile executable;
-  std::string unit;          // systemd unit, or empty.
-  std::string container_id;  // 64 hex digits, or empty.
+  std::string unit;          // Of the system's service manager, or empty.
+  std::string user_unit;     // Of the user's own: a name of the user's choice.
+  std::string container_id;  // 64 hex digits, or empty. As `user_unit`.
   // Nearest first, at most 16, ending at pid 1. A hint: any process of the
   // same user can arrange to have this parent.
   std::vector<ParentProcess> parents;
@@ -118,6 +119,8 @@ class PinnedPeer {
 class ExecutableHasher {
  public:
   explicit ExecutableHasher(uint64_t max_bytes = uint64_t{2} << 30);
+  ExecutableHasher(const ExecutableHasher&) = delete;
+  ExecutableHasher& operator=(const ExecutableHasher&) = delete;
   ~ExecutableHasher();
   [[nodiscard]] Result<Sha256Digest> Hash(const OwnedHandle& executable);
   // The cached digest, without reading anything; kNotFound when there is none.

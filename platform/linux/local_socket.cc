@@ -14,7 +14,7 @@
 #include <utility>
 
 #include "platform/linux/process_handle.h"
-#include "platform/linux/safe_path.h"
+#include "platform/safe_path.h"
 
 namespace countersign::platform {
 namespace {

@@ -1,4 +1,4 @@
-#include "platform/linux/safe_path.h"
+#include "platform/safe_path.h"
 
 #include <fcntl.h>
 #include <sys/file.h>

@@ -3,10 +3,8 @@
 // A daemon that follows a link planted in its folder, or trusts a database
 // that someone else can write, does what the planter wants. Every check names
 // the path that failed.
-#ifndef COUNTERSIGN_PLATFORM_LINUX_SAFE_PATH_H_
-#define COUNTERSIGN_PLATFORM_LINUX_SAFE_PATH_H_
-
-#include <sys/types.h>
+#ifndef COUNTERSIGN_PLATFORM_SAFE_PATH_H_
+#define COUNTERSIGN_PLATFORM_SAFE_PATH_H_
 
 #include <string>
 
@@ -38,4 +36,4 @@ enum class FolderUse {
 
 }  // namespace countersign::platform
 
-#endif  // COUNTERSIGN_PLATFORM_LINUX_SAFE_PATH_H_
+#endif  // COUNTERSIGN_PLATFORM_SAFE_PATH_H_

@@ -1,0 +1,131 @@
+#include "platform/linux/proc_entry.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+namespace countersign::platform {
+namespace {
+
+constexpr size_t kMaxText = 16 * 1024;
+constexpr std::string_view kDeleted = " (deleted)";
+
+std::string PathOf(uint32_t pid, std::string_view name) {
+  return "/proc/" + std::to_string(pid) + "/" + std::string(name);
+}
+
+tl::unexpected<Error> ProcError(const std::string& path) {
+  const ErrorCode code = errno == ENOENT || errno == ESRCH
+                             ? ErrorCode::kPeerGone
+                             : ErrorCode::kPeerIdentityUnknown;
+  return Fail(code, path + ": " + std::strerror(errno));
+}
+
+int64_t Nanoseconds(const timespec& time) {
+  return time.tv_sec * int64_t{1'000'000'000} + time.tv_nsec;
+}
+
+Result<std::string> ReadLink(const std::string& path) {
+  std::array<char, 4096 + 64> buffer;  // PATH_MAX and " (deleted)".
+  const ssize_t size = ::readlink(path.c_str(), buffer.data(), buffer.size());
+  if (size < 0) return ProcError(path);
+  return std::string(buffer.data(), static_cast<size_t>(size));
+}
+
+}  // namespace
+
+Result<std::string> ReadProc(uint32_t pid, std::string_view name) {
+  const std::string path = PathOf(pid, name);
+  const OwnedHandle file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.valid()) return ProcError(path);
+  std::string text(kMaxText, '\0');
+  size_t filled = 0;
+  while (filled < text.size()) {
+    const ssize_t got =
+        ::read(file.get(), text.data() + filled, text.size() - filled);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return ProcError(path);
+    if (got == 0) break;
+    filled += static_cast<size_t>(got);
+  }
+  text.resize(filled);
+  return text;
+}
+
+Result<ProcStat> ReadStat(uint32_t pid) {
+  CS_ASSIGN_OR_RETURN(const std::string text, ReadProc(pid, "stat"));
+  return ParseStat(text);
+}
+
+Result<ProcUser> ReadUser(uint32_t pid) {
+  CS_ASSIGN_OR_RETURN(const std::string text, ReadProc(pid, "status"));
+  return ParseStatus(text);
+}
+
+Result<OwnedHandle> PinExecutable(uint32_t pid) {
+  const std::string path = PathOf(pid, "exe");
+  OwnedHandle file(::open(path.c_str(), O_PATH | O_CLOEXEC));
+  if (!file.valid()) return ProcError(path);
+  return file;
+}
+
+Result<ExecutableFile> DescribeFile(Handle file) {
+  struct stat info {};
+  if (::fstat(file, &info) != 0) return ProcError("executable");
+  ExecutableFile described;
+  described.device = info.st_dev;
+  described.inode = info.st_ino;
+  described.size = static_cast<uint64_t>(info.st_size);
+  described.mtime_ns = Nanoseconds(info.st_mtim);
+  described.ctime_ns = Nanoseconds(info.st_ctim);
+  described.owner_uid = info.st_uid;
+  described.mode = info.st_mode;
+  described.deleted = info.st_nlink == 0;
+  return described;
+}
+
+// The kernel marks a file whose name is gone with " (deleted)". A live file
+// may be called so, too: taking it for deleted errs on the safe side.
+Result<ExecutableFile> DescribeExecutable(uint32_t pid, Handle pinned) {
+  CS_ASSIGN_OR_RETURN(ExecutableFile file, DescribeFile(pinned));
+  CS_ASSIGN_OR_RETURN(std::string path, ReadLink(PathOf(pid, "exe")));
+  if (path.ends_with(kDeleted)) {
+    file.deleted = true;
+    path.resize(path.size() - kDeleted.size());
+  }
+  file.memfd = file.deleted && path.starts_with("/memfd:");
+  if (!file.memfd) file.path = std::move(path);
+  return file;
+}
+
+std::vector<ParentProcess> ParentsOf(uint32_t pid, size_t max) {
+  std::vector<ParentProcess> parents;
+  Result<ProcStat> stat = ReadStat(pid);
+  while (stat.has_value() && stat->parent != 0 && parents.size() < max) {
+    const uint32_t parent = stat->parent;
+    stat = ReadStat(parent);
+    const Result<ProcUser> user = ReadUser(parent);
+    if (!stat.has_value() || !user.has_value()) break;
+    ParentProcess found;
+    found.pid = parent;
+    found.uid = user->effective_uid;
+    found.start_time = stat->start_time;
+    const Result<OwnedHandle> pinned = PinExecutable(parent);
+    if (pinned.has_value()) {
+      const auto file = DescribeExecutable(parent, pinned->get());
+      if (file.has_value()) {
+        found.executable_path = file->path;
+        found.device = file->device;
+        found.inode = file->inode;
+      }
+    }
+    parents.push_back(std::move(found));
+  }
+  return parents;
+}
+
+}  // namespace countersign::platform
