@@ -73,7 +73,8 @@ class StoreView {
       std::string_view name) = 0;
 
   [[nodiscard]] virtual Result<LedgerHeadRow> LedgerHead() = 0;
-  // Bytes of the entries first, first + 1, …, at most `count`.
+  // Exact LedgerEntry bytes of first, first + 1, …, at most `count`; fewer
+  // where one is missing.
   [[nodiscard]] virtual Result<std::vector<Bytes>> LedgerEntries(
       uint64_t first, uint64_t count) = 0;
   // Index of an entry of at least `since_ms`, or the size if there is none.
@@ -103,7 +104,8 @@ class StoreTransaction : public StoreView {
   // Takes the challenge out: whoever gets the row spent it.
   [[nodiscard]] virtual Result<std::optional<ChallengeRow>> TakeChallenge(
       ByteSpan nonce) = 0;
-  [[nodiscard]] virtual Status DropChallengesBefore(int64_t expires_ms) = 0;
+  // Forgets challenges and consumed receipts that expired before then.
+  [[nodiscard]] virtual Status DropExpired(int64_t before_ms) = 0;
 
   [[nodiscard]] virtual Status AddBatch(const BatchRow& row) = 0;
   [[nodiscard]] virtual Status AddAction(const ActionRow& row) = 0;
@@ -131,9 +133,9 @@ class Store {
   using ReadWork = std::function<Status(StoreView&)>;
   using WriteWork = std::function<Status(StoreTransaction&)>;
 
-  // Both may be called by several threads at once. `work` may run again from
-  // its start if the commit it shared failed; what it returns as an error
-  // rolls its own writes back and is what Write returns.
+  // Both may be called by several threads at once. What `work` returns as an
+  // error rolls its own writes back and is what Write returns; a commit that
+  // fails is the error of every unit that shared it.
   [[nodiscard]] virtual Status Read(const ReadWork& work) = 0;
   [[nodiscard]] virtual Status Write(const WriteWork& work) = 0;
 };

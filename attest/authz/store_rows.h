@@ -129,7 +129,7 @@ struct ActionRow {
 
 struct LedgerHeadRow {
   uint64_t size = 0;
-  Bytes frontier;  // Roots of the complete subtrees, largest first; 32 each.
+  Sha256Digest root{};
 };
 
 struct CheckpointRow {

@@ -124,7 +124,8 @@ bool SqliteStatement::IsNull(int column) const {
   return sqlite3_column_type(statement_, column) == SQLITE_NULL;
 }
 
-Result<SqliteDatabase> SqliteDatabase::Open(const std::string& path) {
+Result<SqliteDatabase> SqliteDatabase::Open(const std::string& path,
+                                            Check how) {
   CS_RETURN_IF_ERROR(CreatePrivate(path));
   sqlite3* raw = nullptr;
   const int rc =
@@ -139,6 +140,7 @@ Result<SqliteDatabase> SqliteDatabase::Open(const std::string& path) {
       db.Execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
                  "PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;"
                  "PRAGMA cell_size_check=ON;"));
+  if (how == Check::kNone) return db;
   CS_ASSIGN_OR_RETURN(auto check, db.Prepare("PRAGMA quick_check(1)"));
   CS_ASSIGN_OR_RETURN(const bool row, check.Step());
   if (!row || check.Text(0) != "ok") {

@@ -55,8 +55,11 @@ class SqliteStatement {
 class SqliteDatabase {
  public:
   // Opens or creates the database with mode 0600 and checks it
-  // (PRAGMA quick_check); kStorageCorrupt names the path.
-  [[nodiscard]] static Result<SqliteDatabase> Open(const std::string& path);
+  // (PRAGMA quick_check); kStorageCorrupt names the path. The check reads the
+  // whole file: further connections of a program that made it pass kNone.
+  enum class Check : uint8_t { kQuick, kNone };
+  [[nodiscard]] static Result<SqliteDatabase> Open(const std::string& path,
+                                                   Check check = Check::kQuick);
   SqliteDatabase(SqliteDatabase&& other) noexcept;
   SqliteDatabase& operator=(SqliteDatabase&& other) noexcept;
   ~SqliteDatabase();

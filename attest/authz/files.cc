@@ -1,0 +1,93 @@
+#include "attest/authz/files.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+namespace countersign::authz {
+namespace {
+
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(int fd) : fd_(fd) {}
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+  ~FileDescriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  [[nodiscard]] int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+tl::unexpected<Error> Failed(const std::string& path) {
+  const ErrorCode code = errno == ENOSPC || errno == EDQUOT
+                             ? ErrorCode::kDiskFull
+                         : errno == ENOENT ? ErrorCode::kNotFound
+                                           : ErrorCode::kIoError;
+  return Fail(code, path + ": " + std::strerror(errno));
+}
+
+Status WriteDurably(const std::string& path, std::string_view content,
+                    int flags, int mode) {
+  const FileDescriptor file(::open(path.c_str(), flags | O_CLOEXEC, mode));
+  if (file.get() < 0) return Failed(path);
+  while (!content.empty()) {
+    const ssize_t written = ::write(file.get(), content.data(), content.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return Failed(path);
+    content.remove_prefix(static_cast<size_t>(written));
+  }
+  if (::fsync(file.get()) != 0) return Failed(path);
+  return {};
+}
+
+Status SyncFolderOf(const std::string& path) {
+  const std::string folder =
+      std::filesystem::absolute(path).parent_path().string();
+  const FileDescriptor fd(
+      ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd.get() < 0 || ::fsync(fd.get()) != 0) return Failed(folder);
+  return {};
+}
+
+}  // namespace
+
+Result<std::string> ReadFile(const std::string& path, size_t max_size) {
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) return Failed(path);
+  std::string content(max_size + 1, '\0');
+  size_t size = 0;
+  while (size < content.size()) {
+    const ssize_t got =
+        ::read(file.get(), content.data() + size, content.size() - size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Failed(path);
+    if (got == 0) break;
+    size += static_cast<size_t>(got);
+  }
+  if (size > max_size) return Fail(ErrorCode::kTooLarge, path);
+  content.resize(size);
+  return content;
+}
+
+Status ReplaceFile(const std::string& path, std::string_view content,
+                   int mode) {
+  const std::string sibling = path + ".new";
+  CS_RETURN_IF_ERROR(
+      WriteDurably(sibling, content, O_WRONLY | O_CREAT | O_TRUNC, mode));
+  if (::rename(sibling.c_str(), path.c_str()) != 0) return Failed(path);
+  return SyncFolderOf(path);
+}
+
+Status CreateFile(const std::string& path, std::string_view content, int mode) {
+  CS_RETURN_IF_ERROR(
+      WriteDurably(path, content, O_WRONLY | O_CREAT | O_EXCL, mode));
+  return SyncFolderOf(path);
+}
+
+}  // namespace countersign::authz

@@ -1,0 +1,29 @@
+// Small files of the service: read whole within a bound, written durably.
+#ifndef COUNTERSIGN_ATTEST_AUTHZ_FILES_H_
+#define COUNTERSIGN_ATTEST_AUTHZ_FILES_H_
+
+#include <string>
+#include <string_view>
+
+#include "attest/base/result.h"
+
+namespace countersign::authz {
+
+// kIoError names the path; kTooLarge over `max_size` bytes; kNotFound if there
+// is no such file.
+[[nodiscard]] Result<std::string> ReadFile(const std::string& path,
+                                           size_t max_size);
+
+// Replaces `path` so that a crash leaves the old or the new content, durable
+// on return: a sibling is written, synced and renamed, the folder synced.
+// kDiskFull, kIoError.
+[[nodiscard]] Status ReplaceFile(const std::string& path,
+                                 std::string_view content, int mode);
+
+// Creates `path` with `mode`; kIoError if it exists.
+[[nodiscard]] Status CreateFile(const std::string& path,
+                                std::string_view content, int mode);
+
+}  // namespace countersign::authz
+
+#endif  // COUNTERSIGN_ATTEST_AUTHZ_FILES_H_

@@ -1,0 +1,30 @@
+// What policy and tokens may know of a session, taken from its appraised
+// binding. The binding's user and workload are claims of the daemon, made
+// from what the kernel shows; each fact keeps the grade it came with.
+#ifndef COUNTERSIGN_ATTEST_AUTHZ_SESSION_FACTS_H_
+#define COUNTERSIGN_ATTEST_AUTHZ_SESSION_FACTS_H_
+
+#include "attest/authz/policy.h"
+#include "countersign/v1/evidence.pb.h"
+#include "countersign/v1/statements.pb.h"
+
+namespace countersign::authz {
+
+// "os:" + device_id + ":" + uid. A bare OS name is nobody: the same one
+// exists on every machine.
+[[nodiscard]] std::string SubjectOf(const v1::SessionBinding& binding);
+
+// A fact without an observation is kClaimed; a SPIFFE ID without one rests on
+// the executable that it was made from.
+[[nodiscard]] SessionFacts FactsOf(const v1::SessionBinding& binding,
+                                   const v1::DeviceRecord& device);
+
+// Checks the texts of a quoted binding that is about to be kept and shown:
+// kMalformedStatement naming the field that is too long, not UTF-8 or holds
+// control characters; os_id, which makes the subject, must be 1 to 256 of
+// A-Z a-z 0-9 and '-'.
+[[nodiscard]] Status CheckBindingTexts(const v1::SessionBinding& binding);
+
+}  // namespace countersign::authz
+
+#endif  // COUNTERSIGN_ATTEST_AUTHZ_SESSION_FACTS_H_
