@@ -16,8 +16,8 @@
 #include <stop_token>
 #include <string>
 
-#include "agent/ipc/frame.h"
 #include "attest/base/result.h"
+#include "attest/statement/limits.h"
 #include "countersign/v1/uplink.pb.h"
 
 namespace countersign::agent {
@@ -30,8 +30,7 @@ struct TransportSettings {
 
 // Bounds on one exchange; the tests use shorter ones.
 struct TransportLimits {
-  // With its envelope it must fit a frame to the daemon.
-  size_t max_answer = kMaxUplinkFrame - (64u << 10);
+  size_t max_answer = statement::kMaxAnswerSize;
   size_t max_header = 64u << 10;  // All header lines of an answer together.
   std::chrono::milliseconds connect{10'000};
   std::chrono::milliseconds total{60'000};  // Where the request names none.

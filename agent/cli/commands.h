@@ -1,0 +1,29 @@
+// The commands, one file each. Every function hangs its command below `app`;
+// when the command line names it, it runs and leaves its exit code in
+// `context`, which outlives `app`.
+#ifndef COUNTERSIGN_AGENT_CLI_COMMANDS_H_
+#define COUNTERSIGN_AGENT_CLI_COMMANDS_H_
+
+#include "agent/cli/context.h"
+
+namespace CLI {
+class App;
+}
+
+namespace countersign::agent {
+
+void AddStatus(CLI::App& app, Context& context);
+void AddEnroll(CLI::App& app, Context& context);
+void AddRun(CLI::App& app, Context& context);
+void AddSession(CLI::App& app, Context& context);
+void AddAuthorize(CLI::App& app, Context& context);
+void AddDpop(CLI::App& app, Context& context);
+void AddVerify(CLI::App& app, Context& context);
+void AddExport(CLI::App& app, Context& context);
+void AddDoctor(CLI::App& app, Context& context);
+// Hidden: prints shell completions of all the others, so it comes last.
+void AddCompletion(CLI::App& app, Context& context);
+
+}  // namespace countersign::agent
+
+#endif  // COUNTERSIGN_AGENT_CLI_COMMANDS_H_

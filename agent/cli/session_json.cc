@@ -1,0 +1,28 @@
+#include "agent/cli/session_json.h"
+
+#include <nlohmann/json.hpp>
+
+#include "attest/base/bytes.h"
+
+namespace countersign::agent {
+
+Json SessionJson(const v1::SessionInfo& session) {
+  return {{"session_id", ToHex(AsBytes(session.session_id()))},
+          {"state", session.state()},
+          {"end_reason", session.end_reason()},
+          {"purpose", session.purpose()},
+          {"task_id", session.task_id()},
+          {"user", session.user()},
+          {"uid", session.uid()},
+          {"user_verification", session.user_verification()},
+          {"workload", session.workload()},
+          {"executable", session.executable()},
+          {"owner_pid", session.owner_pid()},
+          {"opened_at_ms", session.opened_at_ms()},
+          {"expires_at_ms", session.expires_at_ms()},
+          {"actions", session.actions()},
+          {"ledger_index", session.ledger_index()},
+          {"lease_left_s", session.lease_left_s()}};
+}
+
+}  // namespace countersign::agent

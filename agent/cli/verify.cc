@@ -1,0 +1,138 @@
+// countersign verify: judges an evidence bundle, offline.
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "agent/cli/commands.h"
+#include "agent/cli/verify_bundle.h"
+
+namespace countersign::agent {
+namespace {
+
+struct Options {
+  std::string bundle;
+  std::string trust;
+};
+
+Json IndexJson(const std::optional<uint64_t>& index) {
+  return index.has_value() ? Json(*index) : Json(nullptr);
+}
+
+Json FactsJson(const BundleFacts& facts) {
+  return {{"issuer", facts.issuer},
+          {"device_id", facts.device_id},
+          {"ek_class", facts.ek_class},
+          {"ek_trust", facts.ek_trust},
+          {"session_id", facts.session_id},
+          {"user", facts.user},
+          {"user_verification", facts.user_verification},
+          {"workload", facts.workload},
+          {"executable", facts.executable},
+          {"purpose", facts.purpose},
+          {"action_digest", facts.action_digest},
+          {"action_name", facts.action_name},
+          {"resource", facts.resource},
+          {"decision", facts.decision},
+          {"session_index", IndexJson(facts.session_index)},
+          {"decision_index", IndexJson(facts.decision_index)},
+          {"decided_at_ms", facts.decided_at_ms}};
+}
+
+void PrintAsJson(const BundleReport& report, const Output& output) {
+  Json parts = Json::array();
+  Json absent = Json::array();
+  for (size_t i = 0; i < kParts; ++i) {
+    const auto part = static_cast<Part>(i);
+    const PartReport& found = report.part(part);
+    if (found.state == PartState::kAbsent) absent.push_back(PartId(part));
+    parts.push_back(
+        {{"name", PartId(part)},
+         {"state", Name(found.state)},
+         {"reason", found.state == PartState::kFailed ? Json(Name(found.reason))
+                                                      : Json(nullptr)},
+         {"detail", found.detail}});
+  }
+  output.PrintJson({{"ok", report.ok()},
+                    {"parts", parts},
+                    {"absent", absent},
+                    {"facts", FactsJson(report.facts)},
+                    {"warnings", report.warnings},
+                    {"error", report.ok() ? Json(nullptr)
+                                          : ErrorJson(report.FirstError())}});
+}
+
+void PrintPart(Part part, const PartReport& found, const Output& output) {
+  switch (found.state) {
+    case PartState::kHolds:
+      return output.Check(Mark::kOk, PartTitle(part), found.detail);
+    case PartState::kFailed:
+      return output.Check(Mark::kFailed, PartTitle(part),
+                          std::string(Message(found.reason)) + " (" +
+                              std::string(Name(found.reason)) + ") " +
+                              found.detail);
+    case PartState::kNotJudged:
+      return output.Check(Mark::kFailed, PartTitle(part),
+                          "not judged: " + found.detail);
+    case PartState::kAbsent:
+      return output.Check(Mark::kAbsent, PartTitle(part), "absent");
+  }
+}
+
+void PrintForPeople(const BundleReport& report, const Output& output) {
+  for (size_t i = 0; i < kParts; ++i) {
+    const auto part = static_cast<Part>(i);
+    PrintPart(part, report.part(part), output);
+  }
+  const BundleFacts& facts = report.facts;
+  output.Field("Who", facts.user);
+  output.Field("Program", facts.executable);
+  output.Field("Device", facts.device_id);
+  output.Field("What", facts.action_name.empty()
+                           ? ""
+                           : facts.action_name + " " + facts.resource);
+  output.Field("Purpose", facts.purpose);
+  output.Field("Decision", facts.decision);
+  output.Field("When", TimeText(facts.decided_at_ms));
+  for (const std::string& warning : report.warnings) {
+    output.Note("note: " + warning);
+  }
+}
+
+int Run(const Options& options, const Context& context) {
+  const Output& output = context.output;
+  const auto trust = LoadTrustFolder(options.trust);
+  if (!trust.has_value()) return output.Fail(trust.error());
+  const auto bytes = ReadInput(options.bundle, kMaxBundleSize);
+  if (!bytes.has_value()) return output.Fail(bytes.error());
+  const auto bundle = ParseBundle(*bytes);
+  if (!bundle.has_value()) return output.Fail(bundle.error());
+  const BundleReport report = VerifyBundle(*bundle, *trust);
+  if (output.json()) {
+    PrintAsJson(report, output);
+  } else {
+    PrintForPeople(report, output);
+    if (!report.ok()) (void)output.Fail(report.FirstError());
+  }
+  return report.ok() ? 0 : 5;
+}
+
+}  // namespace
+
+void AddVerify(CLI::App& app, Context& context) {
+  CLI::App* command = app.add_subcommand(
+      "verify", "Verify an evidence bundle offline, part by part");
+  command->footer("countersign verify bundle.cse --trust trust/");
+  const auto options = std::make_shared<Options>();
+  command->add_option("bundle", options->bundle, "The bundle; - reads stdin")
+      ->required()
+      ->type_name("BUNDLE");
+  command
+      ->add_option("--trust", options->trust,
+                   "Folder with service.jwks.json, ledger.vkey and ek-roots/")
+      ->required()
+      ->type_name("DIR");
+  command->callback(
+      [options, &context] { context.exit_code = Run(*options, context); });
+}
+
+}  // namespace countersign::agent
