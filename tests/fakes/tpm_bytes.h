@@ -44,15 +44,15 @@ struct SoftKey {
 struct AttestFields {
   uint32_t magic = tpm::kGenerated;
   uint16_t type = tpm::kStAttestQuote;
-  Bytes qualified_signer;
-  Bytes extra_data;
+  Bytes qualified_signer = {};
+  Bytes extra_data = {};
   tpm::TpmClock clock = {
       .clock_ms = 1000, .reset_count = 1, .restart_count = 0, .safe = true};
   uint64_t firmware_version = 0x2024010100120000;
   Bytes selection = tpm::PcrSelection::Default().Encode();  // TPML
-  Bytes pcr_digest;
-  Bytes name;
-  Bytes qualified_name;
+  Bytes pcr_digest = {};
+  Bytes name = {};
+  Bytes qualified_name = {};
 };
 [[nodiscard]] Bytes EncodeAttest(const AttestFields& fields);
 
