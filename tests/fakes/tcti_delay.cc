@@ -12,14 +12,16 @@
 //   rc=HEX      answered with this code; the TPM never sees the command
 //   cut=1       connection broken before the TPM sees the command
 //   lost=1      connection broken after the TPM executed it
-//   flip=N      bit 0 of byte N of the answer is wrong
+//   flip=N      bit 0 of byte N of the answer is wrong (a length off by one)
 //   poke=N.HEX  bytes of the answer from N on are HEX
 //   short=N     only the first N bytes of the answer arrive
 //   garble=N    bit 0 of byte N of the command is wrong
-// Counts go on over reconnects with the same string.
+// Counts go on over reconnects with the same string. A Receive with a timeout
+// waits no longer than that and says TRY_AGAIN until the answer is due.
 
 #include <tss2/tss2_tctildr.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
@@ -169,17 +171,37 @@ void Spoil(const Options& options, size_t* size, uint8_t* response) {
   }
 }
 
+// Waits until the answer is due, at most `timeout` ms (negative: for ever).
+bool WaitUntilDue(const Context& self, int32_t timeout) {
+  if (!self.applies) return true;
+  const Clock::time_point due = self.sent + self.options->delay;
+  const Clock::time_point end =
+      timeout < 0 ? due : Clock::now() + std::chrono::milliseconds(timeout);
+  std::this_thread::sleep_until(std::min(due, end));
+  return Clock::now() >= due;
+}
+
 TSS2_RC Receive(TSS2_TCTI_CONTEXT* context, size_t* size, uint8_t* response,
                 int32_t timeout) {
   Context& self = From(context);
   const Options& options = *self.options;
   if (self.answered) return AnswerWithCode(*options.rc, size, response);
+  // With a timeout the wait comes first, since an answer once taken cannot be
+  // put back; without one it comes last, so that it hides the TPM's own time.
+  if (timeout >= 0 && !WaitUntilDue(self, timeout)) {
+    return TSS2_TCTI_RC_TRY_AGAIN;
+  }
   const TSS2_RC rc = Tss2_Tcti_Receive(self.inner, size, response, timeout);
   if (rc != TSS2_RC_SUCCESS || response == nullptr) return rc;
-  if (self.applies) std::this_thread::sleep_until(self.sent + options.delay);
+  if (timeout < 0) WaitUntilDue(self, timeout);
   if (self.faulty && options.lost) return TSS2_TCTI_RC_IO_ERROR;
   if (self.faulty) Spoil(options, size, response);
   return TSS2_RC_SUCCESS;
+}
+
+TSS2_RC GetPollHandles(TSS2_TCTI_CONTEXT* context,
+                       TSS2_TCTI_POLL_HANDLE* handles, size_t* count) {
+  return Tss2_Tcti_GetPollHandles(From(context).inner, handles, count);
 }
 
 void Finalize(TSS2_TCTI_CONTEXT* context) {
@@ -211,6 +233,7 @@ TSS2_RC Init(TSS2_TCTI_CONTEXT* context, size_t* size, const char* conf) {
   self.common.transmit = Transmit;
   self.common.receive = Receive;
   self.common.finalize = Finalize;
+  self.common.getPollHandles = GetPollHandles;
   return TSS2_RC_SUCCESS;
 }
 
