@@ -22,12 +22,25 @@ std::chrono::milliseconds Jittered(std::chrono::milliseconds delay) {
   return delay / 2 + delay * (random() % 512) / 1024;
 }
 
+// A frame that names no lane: the daemon says why it does not want us.
+Status RefusalIn(ByteSpan payload) {
+  v1::UplinkResponse refusal;
+  if (!refusal.ParseFromArray(payload.data(),
+                              static_cast<int>(payload.size())) ||
+      !refusal.has_error()) {
+    return Fail(ErrorCode::kFrameMalformed, "a request without a lane");
+  }
+  return tl::unexpected(FromErrorInfo(refusal.error()));
+}
+
 }  // namespace
 
 struct Channel::Link {
   explicit Link(platform::LocalConnection connected)
       : connection(std::move(connected)), decoder(kMaxUplinkFrame) {}
 
+  const std::chrono::steady_clock::time_point since =
+      std::chrono::steady_clock::now();
   platform::LocalConnection connection;
   FrameDecoder decoder;
   Bytes unsent;
@@ -67,7 +80,6 @@ void Channel::Connect() {
   const Status status = TryConnect();
   if (status.has_value()) {
     Note("daemon", "connected", "");
-    retry_ = options_.first_retry;
     return;
   }
   Drop(status.error());
@@ -104,6 +116,10 @@ Status Channel::TryConnect() {
 
 void Channel::Drop(const Error& why) {
   if (link_) {
+    // A daemon that takes the connection and ends it at once is as good as
+    // away: only one that stayed is looked for in haste.
+    const auto lasted = std::chrono::steady_clock::now() - link_->since;
+    if (lasted > options_.last_retry) retry_ = options_.first_retry;
     loop_.Remove(link_->connection.handle());
     link_.reset();
   }
@@ -135,6 +151,7 @@ Status Channel::Accept(ByteSpan payload) {
                               static_cast<int>(payload.size()))) {
     return Fail(ErrorCode::kFrameMalformed, "not an UplinkRequest");
   }
+  if (request.lane().empty()) return RefusalIn(payload);
   const uint64_t id = request.id();
   Error refusal;
   if (request.lane() == "control" || request.lane() == "actions") {

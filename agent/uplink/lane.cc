@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "agent/ipc/messages.h"
+
 namespace countersign::agent {
 
 Lane::Lane(std::unique_ptr<AuthzClient> client, size_t capacity, Reply reply)
@@ -19,7 +21,7 @@ bool Lane::Offer(v1::UplinkRequest request) {
   {
     const std::lock_guard lock(mutex_);
     if (queue_.size() >= capacity_) return false;
-    queue_.push_back(std::move(request));
+    queue_.push_back({std::move(request), std::chrono::steady_clock::now()});
   }
   changed_.notify_one();
   return true;
@@ -27,20 +29,38 @@ bool Lane::Offer(v1::UplinkRequest request) {
 
 void Lane::Run(std::stop_token stop) {
   while (true) {
-    v1::UplinkRequest request;
+    Waiting waiting;
     {
       std::unique_lock lock(mutex_);
       if (!changed_.wait(lock, stop, [this] { return !queue_.empty(); })) {
         return;
       }
       if (stop.stop_requested()) return;
-      request = std::move(queue_.front());
+      waiting = std::move(queue_.front());
       queue_.pop_front();
     }
-    v1::UplinkResponse response = client_->Exchange(request, stop);
+    v1::UplinkResponse response = Serve(std::move(waiting), stop);
     if (stop.stop_requested()) return;
     reply_(std::move(response));
   }
+}
+
+v1::UplinkResponse Lane::Serve(Waiting waiting, std::stop_token stop) {
+  v1::UplinkRequest& request = waiting.request;
+  const auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::steady_clock::now() - waiting.since);
+  if (request.timeout_ms() != 0) {
+    if (waited.count() >= request.timeout_ms()) {
+      v1::UplinkResponse late;
+      late.set_id(request.id());
+      *late.mutable_error() = ToErrorInfo(
+          {ErrorCode::kTimeout, "its turn came too late in the uplink"});
+      return late;
+    }
+    request.set_timeout_ms(request.timeout_ms() -
+                           static_cast<uint32_t>(waited.count()));
+  }
+  return client_->Exchange(request, std::move(stop));
 }
 
 }  // namespace countersign::agent

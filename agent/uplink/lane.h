@@ -1,8 +1,10 @@
 // One lane: a thread, its client and a short queue. Requests of a lane are
-// sent one at a time and in order; two lanes never wait for each other.
+// sent one at a time and in order; two lanes never wait for each other. The
+// time that a request waits counts against its timeout.
 #ifndef COUNTERSIGN_AGENT_UPLINK_LANE_H_
 #define COUNTERSIGN_AGENT_UPLINK_LANE_H_
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -29,15 +31,21 @@ class Lane {
   [[nodiscard]] bool Offer(v1::UplinkRequest request);
 
  private:
+  struct Waiting {
+    v1::UplinkRequest request;
+    std::chrono::steady_clock::time_point since;
+  };
+
   void Run(std::stop_token stop);
+  [[nodiscard]] v1::UplinkResponse Serve(Waiting waiting, std::stop_token stop);
 
   const std::unique_ptr<AuthzClient> client_;
   const size_t capacity_;
   const Reply reply_;
   std::mutex mutex_;
   std::condition_variable_any changed_;
-  std::deque<v1::UplinkRequest> queue_;  // Guarded by mutex_.
-  std::jthread thread_;                  // Last: it uses all of the above.
+  std::deque<Waiting> queue_;  // Guarded by mutex_.
+  std::jthread thread_;        // Last: it uses all of the above.
 };
 
 }  // namespace countersign::agent
