@@ -1,0 +1,200 @@
+#include "platform/peer_identity.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/syscall.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "attest/base/digest.h"
+#include "tests/platform/fails_with.h"
+#include "tests/platform/test_process.h"
+
+namespace countersign::platform {
+namespace {
+
+namespace fs = std::filesystem;
+
+OwnedHandle HandleOf(pid_t pid) {
+  return OwnedHandle(static_cast<Handle>(::syscall(SYS_pidfd_open, pid, 0)));
+}
+
+Result<PinnedPeer> Pin(pid_t pid) {
+  return PinnedPeer::FromProcess(HandleOf(pid));
+}
+
+TEST(PinnedPeerTest, DescribesThisProcess) {
+  const auto pair = LocalConnection::Pair();
+  ASSERT_TRUE(Succeeds(pair));
+  const auto peer = PinnedPeer::FromSocket(pair->first);
+  ASSERT_TRUE(Succeeds(peer));
+  const auto identity = peer->Describe();
+  ASSERT_TRUE(Succeeds(identity));
+  EXPECT_EQ(identity->pid, static_cast<uint32_t>(::getpid()));
+  EXPECT_EQ(identity->uid, ::geteuid());
+  EXPECT_EQ(identity->gid, ::getegid());
+  EXPECT_EQ(identity->executable.path,
+            fs::read_symlink("/proc/self/exe").string());
+  EXPECT_GT(identity->executable.size, 0u);
+  EXPECT_GT(identity->start_time, 0u);
+  if (::geteuid() == 0) {
+    EXPECT_EQ(identity->user_name, "root");
+  }
+}
+
+TEST(PinnedPeerTest, ListsTheParentsNearestFirst) {
+  const ForkedChild child([] {
+    while (true) ::pause();
+  });
+  const auto peer = Pin(child.pid());
+  ASSERT_TRUE(Succeeds(peer));
+  const auto identity = peer->Describe();
+  ASSERT_TRUE(Succeeds(identity));
+  ASSERT_FALSE(identity->parents.empty());
+  EXPECT_EQ(identity->parents[0].pid, static_cast<uint32_t>(::getpid()));
+  EXPECT_EQ(identity->parents[0].executable_path,
+            fs::read_symlink("/proc/self/exe").string());
+  EXPECT_LE(identity->parents.size(), 16u);
+}
+
+TEST(PinnedPeerTest, SaysWhenTheProcessExits) {
+  ForkedChild child([] {
+    while (true) ::pause();
+  });
+  const auto peer = Pin(child.pid());
+  ASSERT_TRUE(Succeeds(peer));
+  pollfd waiting{peer->exit_handle(), POLLIN, 0};
+  EXPECT_EQ(::poll(&waiting, 1, 0), 0);
+  ::kill(child.pid(), SIGKILL);
+  EXPECT_EQ(::poll(&waiting, 1, 10'000), 1);
+  EXPECT_TRUE(FailsWith(peer->Verify(), ErrorCode::kPeerGone));
+}
+
+TEST(PinnedPeerTest, KnowsItsDescendants) {
+  int report[2];
+  ASSERT_EQ(::pipe(report), 0);
+  const ForkedChild child([&] {
+    const pid_t grandchild = ::fork();
+    if (grandchild == 0) {
+      while (true) ::pause();
+    }
+    (void)!::write(report[1], &grandchild, sizeof(grandchild));
+    while (true) ::pause();
+  });
+  pid_t grandchild = 0;
+  ASSERT_EQ(::read(report[0], &grandchild, sizeof(grandchild)),
+            static_cast<ssize_t>(sizeof(grandchild)));
+  const ForkedChild stranger([] {
+    while (true) ::pause();
+  });
+  const auto self = Pin(::getpid());
+  const auto owner = Pin(child.pid());
+  const auto descendant = Pin(grandchild);
+  const auto other = Pin(stranger.pid());
+  ASSERT_TRUE(self && owner && descendant && other);
+  EXPECT_EQ(*descendant->IsDescendantOf(*owner), true);
+  EXPECT_EQ(*descendant->IsDescendantOf(*self), true);
+  EXPECT_EQ(*owner->IsDescendantOf(*owner), true);
+  EXPECT_EQ(*owner->IsDescendantOf(*descendant), false);
+  EXPECT_EQ(*other->IsDescendantOf(*owner), false);
+  ::kill(grandchild, SIGKILL);
+  ::close(report[0]);
+  ::close(report[1]);
+}
+
+TEST(PinnedPeerTest, RejectsDescendantOfAnotherUser) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  int report[2];
+  ASSERT_EQ(::pipe(report), 0);
+  const ForkedChild child([&] {
+    if (::setresuid(12345, 12345, 12345) != 0) ::_exit(1);
+    (void)!::write(report[1], "x", 1);
+    while (true) ::pause();
+  });
+  char byte = 0;
+  ASSERT_EQ(::read(report[0], &byte, 1), 1);
+  const auto self = Pin(::getpid());
+  const auto descendant = Pin(child.pid());
+  ASSERT_TRUE(self && descendant);
+  EXPECT_EQ(*descendant->IsDescendantOf(*self), false);
+  ::close(report[0]);
+  ::close(report[1]);
+}
+
+TEST(PinnedPeerTest, RejectsDescendantWhoseAncestorHasExited) {
+  ForkedChild owner_process([] {
+    while (true) ::pause();
+  });
+  const auto owner = Pin(owner_process.pid());
+  const auto self = Pin(::getpid());
+  ASSERT_TRUE(owner && self);
+  owner_process.KillAndReap();
+  EXPECT_TRUE(FailsWith(self->IsDescendantOf(*owner), ErrorCode::kPeerGone));
+}
+
+TEST(PinnedPeerTest, PinsItsParent) {
+  const ForkedChild child([] {
+    while (true) ::pause();
+  });
+  const auto peer = Pin(child.pid());
+  ASSERT_TRUE(Succeeds(peer));
+  const auto parent = peer->Parent();
+  ASSERT_TRUE(Succeeds(parent));
+  EXPECT_EQ(parent->pid(), static_cast<uint32_t>(::getpid()));
+}
+
+TEST(PinnedPeerTest, RejectsHandleThatIsNoProcess) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  ::close(ends[1]);
+  EXPECT_TRUE(FailsWith(PinnedPeer::FromProcess(OwnedHandle(ends[0])),
+                        ErrorCode::kBadRequest));
+}
+
+TEST(ExecutableHasherTest, HashesTheWholeFile) {
+  const TempFolder folder;
+  std::string content(300'000, 'x');  // More than one piece.
+  content += "end";
+  std::ofstream(folder / "program", std::ios::binary) << content;
+  const OwnedHandle file(::open((folder / "program").c_str(), O_RDONLY));
+  ExecutableHasher hasher;
+  const auto digest = hasher.Hash(file);
+  ASSERT_TRUE(Succeeds(digest));
+  EXPECT_EQ(*digest, Sha256(AsBytes(content)));
+}
+
+TEST(ExecutableHasherTest, KnowsWhatItHashedBefore) {
+  const auto self = Pin(::getpid());
+  ASSERT_TRUE(Succeeds(self));
+  const auto identity = self->Describe();
+  ASSERT_TRUE(Succeeds(identity));
+  ExecutableHasher hasher;
+  EXPECT_TRUE(
+      FailsWith(hasher.Cached(identity->executable), ErrorCode::kNotFound));
+  const auto digest = hasher.Hash(*self->OpenExecutable());
+  ASSERT_TRUE(Succeeds(digest));
+  EXPECT_EQ(*hasher.Cached(identity->executable), *digest);
+}
+
+TEST(ExecutableHasherTest, HashesAgainWhenTheFileHasChanged) {
+  const TempFolder folder;
+  const std::string path = folder / "program";
+  std::ofstream(path) << "first";
+  const OwnedHandle file(::open(path.c_str(), O_RDONLY));
+  ExecutableHasher hasher;
+  ASSERT_TRUE(Succeeds(hasher.Hash(file)));
+  std::ofstream(path) << "other content";
+  EXPECT_EQ(*hasher.Hash(file), Sha256(AsBytes("other content")));
+}
+
+TEST(ExecutableHasherTest, RejectsFileOverTheLimit) {
+  const TempFolder folder;
+  std::ofstream(folder / "program") << "123456";
+  const OwnedHandle file(::open((folder / "program").c_str(), O_RDONLY));
+  ExecutableHasher hasher(5);
+  EXPECT_TRUE(FailsWith(hasher.Hash(file), ErrorCode::kTooLarge));
+}
+
+}  // namespace
+}  // namespace countersign::platform
