@@ -74,7 +74,10 @@ class Agent:
             return error.code, json.load(error)
 
     def note(self, what, status, answer):
-        self.tries[what] = f"{status} {answer.get('reason', '')}".strip()
+        reason = answer.get("error", answer).get("reason") or ""
+        if isinstance(reason, dict):  # A decision that names an error.
+            reason = reason["reason"]
+        self.tries[what] = f"{status} {reason}".strip()
 
 
 def main():
@@ -97,6 +100,7 @@ def main():
         audience=f"{parts.scheme}://{parts.netloc}",
         bundle_out=out / "action.bundle", grant_out=out / "grant.jwt",
         receipt_out=out / "receipt.jwt")
+    answer["session_id"] = agent.session
     (out / "authorize.json").write_text(json.dumps(answer, indent=1) + "\n")
     if code != 0:
         sys.exit(f"not authorised (exit code {code}): {json.dumps(answer)}")
@@ -116,9 +120,9 @@ def main():
 
     # These two never get as far as a server.
     code, answer = agent.proof(options.other, out / "grant.jwt")
-    agent.note("proof-for-other-audience", code, answer.get("error", answer))
+    agent.note("proof-for-other-audience", code, answer)
     code, answer = agent.authorize("http:DELETE", options.payments)
-    agent.note("not-in-policy", code, answer.get("error", answer))
+    agent.note("not-in-policy", code, answer)
     (out / "agent.json").write_text(json.dumps(agent.tries, indent=1) + "\n")
 
 
