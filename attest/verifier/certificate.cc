@@ -1,12 +1,9 @@
 #include "attest/verifier/certificate.h"
 
-#include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
 namespace countersign::verifier {
 namespace {
-
-constexpr const char* kRsaesOaep = "1.2.840.113549.1.1.7";
 
 using AsnObjectPtr =
     std::unique_ptr<ASN1_OBJECT, OpensslDeleter<ASN1_OBJECT_free>>;
@@ -35,18 +32,6 @@ std::string Attribute(const X509_NAME* name, const ASN1_OBJECT* object) {
   return Utf8(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, index)));
 }
 
-EvpPkeyPtr RsaKeyOfOaep(const X509* certificate) {
-  ASN1_OBJECT* algorithm = nullptr;
-  const unsigned char* bytes = nullptr;
-  int size = 0;
-  if (X509_PUBKEY_get0_param(&algorithm, &bytes, &size, nullptr,
-                             X509_get_X509_PUBKEY(certificate)) != 1 ||
-      OBJ_cmp(algorithm, Object(kRsaesOaep).get()) != 0) {
-    return nullptr;
-  }
-  return EvpPkeyPtr(d2i_PublicKey(EVP_PKEY_RSA, nullptr, &bytes, size));
-}
-
 }  // namespace
 
 X509Ptr ParseCertificate(ByteSpan der) {
@@ -57,16 +42,6 @@ X509Ptr ParseCertificate(ByteSpan der) {
   }
   static_cast<void>(OpensslError());
   return nullptr;
-}
-
-EvpPkeyPtr SubjectKey(const X509* certificate) {
-  EVP_PKEY* key = X509_get0_pubkey(certificate);
-  if (key != nullptr) {
-    EVP_PKEY_up_ref(key);
-    return EvpPkeyPtr(key);
-  }
-  static_cast<void>(OpensslError());
-  return RsaKeyOfOaep(certificate);
 }
 
 std::string NameText(const X509_NAME* name) {

@@ -11,11 +11,6 @@ namespace countersign::verifier {
 // Exactly one certificate, or nullptr if `der` is anything else.
 [[nodiscard]] X509Ptr ParseCertificate(ByteSpan der);
 
-// The subject's key. Some old EK certificates name RSAES-OAEP as the key's
-// algorithm, which OpenSSL does not know; the key inside is plain RSA.
-// nullptr if it cannot be read.
-[[nodiscard]] EvpPkeyPtr SubjectKey(const X509* certificate);
-
 // RFC 2253 text of a name.
 [[nodiscard]] std::string NameText(const X509_NAME* name);
 

@@ -56,11 +56,12 @@ Result<X509StackPtr> ParseChain(std::span<const Bytes> chain) {
     if (certificate == nullptr) {
       return Fail(ErrorCode::kMalformedEvidence, "EK certificate");
     }
-    const EvpPkeyPtr key = SubjectKey(certificate.get());
+    const EVP_PKEY* key = X509_get0_pubkey(certificate.get());
     if (key == nullptr) {
+      static_cast<void>(OpensslError());  // Empty the thread's queue.
       return Fail(ErrorCode::kWeakKey, "a certificate's key is not known");
     }
-    CS_RETURN_IF_ERROR(tpm::CheckKeyStrength(key.get()));
+    CS_RETURN_IF_ERROR(tpm::CheckKeyStrength(key));
     sk_X509_push(stack.get(), certificate.release());
   }
   return stack;
@@ -68,8 +69,7 @@ Result<X509StackPtr> ParseChain(std::span<const Bytes> chain) {
 
 // What makes a certificate an EK's, whoever signed it.
 Status CheckLeaf(X509* leaf, const tpm::PublicArea& ek) {
-  const EvpPkeyPtr key = SubjectKey(leaf);
-  if (EVP_PKEY_eq(key.get(), ek.key()) != 1) {
+  if (EVP_PKEY_eq(X509_get0_pubkey(leaf), ek.key()) != 1) {
     return Fail(ErrorCode::kEkCertMismatch);
   }
   const uint32_t flags = X509_get_extension_flags(leaf);
@@ -106,14 +106,11 @@ ErrorCode CodeFor(int openssl_error) {
 }
 
 // Not every issuer has a list, and an old one still names what was revoked.
-// Of the leaf's key OpenSSL may know nothing (RSAES-OAEP); we have judged it.
 int OnVerify(int ok, X509_STORE_CTX* context) {
   switch (X509_STORE_CTX_get_error(context)) {
     case X509_V_ERR_UNABLE_TO_GET_CRL:
     case X509_V_ERR_CRL_HAS_EXPIRED:
       return 1;
-    case X509_V_ERR_EE_KEY_TOO_SMALL:
-      return X509_STORE_CTX_get_error_depth(context) == 0 ? 1 : ok;
     default:
       return ok;
   }

@@ -43,7 +43,9 @@ struct EkIdentity {
 //   kEkCertMissing          the chain is empty
 //   kCertLimits             number or size of certificates, RSA above 4096
 //   kMalformedEvidence      not exactly one certificate in DER
-//   kWeakKey                a key in the chain (tpm::CheckKeyStrength)
+//   kWeakKey                a key in the chain (tpm::CheckKeyStrength), or
+//                           one of an unknown algorithm: RSAES-OAEP, as TPM
+//                           1.2 certificates have it, is not read
 //   kEkCertMismatch         the first one's key is not `ek`
 //   kEkCertUnknownCritical  a critical extension that is not understood
 //   kEkCertUsage            CA:TRUE, or no tcg-kp-EKCertificate usage

@@ -1,5 +1,6 @@
 #include "tests/fakes/tpm_bytes.h"
 
+#include <openssl/param_build.h>
 #include <openssl/rsa.h>
 
 #include <cstdlib>
@@ -13,6 +14,10 @@ namespace countersign::fakes {
 namespace {
 
 using tpm::PublicArea;
+
+using ParamBuilderPtr =
+    std::unique_ptr<OSSL_PARAM_BLD, OpensslDeleter<OSSL_PARAM_BLD_free>>;
+using ParamsPtr = std::unique_ptr<OSSL_PARAM, OpensslDeleter<OSSL_PARAM_free>>;
 
 void Require(bool ok, const char* what) {
   if (ok) return;
@@ -75,6 +80,25 @@ EvpPkeyPtr NewRsaKey(unsigned bits) {
       EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", static_cast<size_t>(bits)));
   Require(key != nullptr, "make an RSA key");
   return key;
+}
+
+EvpPkeyPtr RsaPublicKey(ByteSpan modulus, uint64_t exponent) {
+  const BignumPtr n(
+      BN_bin2bn(modulus.data(), static_cast<int>(modulus.size()), nullptr));
+  const BignumPtr e(BN_new());
+  BN_set_word(e.get(), exponent);
+  const ParamBuilderPtr builder(OSSL_PARAM_BLD_new());
+  OSSL_PARAM_BLD_push_BN(builder.get(), "n", n.get());
+  OSSL_PARAM_BLD_push_BN(builder.get(), "e", e.get());
+  const ParamsPtr params(OSSL_PARAM_BLD_to_param(builder.get()));
+  const EvpPkeyCtxPtr context(
+      EVP_PKEY_CTX_new_from_name(nullptr, "RSA", nullptr));
+  EVP_PKEY* key = nullptr;
+  Require(EVP_PKEY_fromdata_init(context.get()) == 1 &&
+              EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_PUBLIC_KEY,
+                                params.get()) == 1,
+          "make an RSA public key");
+  return EvpPkeyPtr(key);
 }
 
 SoftKey NewEk(tpm::KeyType type) {

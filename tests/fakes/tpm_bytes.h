@@ -22,6 +22,8 @@ struct SoftKey {
 // `curve` as OpenSSL names it, e.g. "P-256".
 [[nodiscard]] EvpPkeyPtr NewEccKey(const char* curve);
 [[nodiscard]] EvpPkeyPtr NewRsaKey(unsigned bits);
+// A public key with any modulus and exponent; nobody has the private one.
+[[nodiscard]] EvpPkeyPtr RsaPublicKey(ByteSpan modulus, uint64_t exponent);
 
 // Fresh keys as TPM2_CreatePrimary or TPM2_Create would make them from our
 // templates.

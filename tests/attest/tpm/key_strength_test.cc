@@ -1,36 +1,12 @@
 #include "attest/tpm/key_strength.h"
 
-#include <openssl/param_build.h>
-
 #include "tests/fakes/tpm_bytes.h"
 #include "tests/platform/fails_with.h"
 
 namespace countersign::tpm {
 namespace {
 
-using ParamBuilderPtr =
-    std::unique_ptr<OSSL_PARAM_BLD, OpensslDeleter<OSSL_PARAM_BLD_free>>;
-using ParamsPtr = std::unique_ptr<OSSL_PARAM, OpensslDeleter<OSSL_PARAM_free>>;
-
-// A public key with any modulus and exponent.
-EvpPkeyPtr RsaKey(ByteSpan modulus, uint64_t exponent) {
-  const BignumPtr n(
-      BN_bin2bn(modulus.data(), static_cast<int>(modulus.size()), nullptr));
-  const BignumPtr e(BN_new());
-  BN_set_word(e.get(), exponent);
-  const ParamBuilderPtr builder(OSSL_PARAM_BLD_new());
-  OSSL_PARAM_BLD_push_BN(builder.get(), "n", n.get());
-  OSSL_PARAM_BLD_push_BN(builder.get(), "e", e.get());
-  const ParamsPtr params(OSSL_PARAM_BLD_to_param(builder.get()));
-  const EvpPkeyCtxPtr context(
-      EVP_PKEY_CTX_new_from_name(nullptr, "RSA", nullptr));
-  EVP_PKEY* key = nullptr;
-  EXPECT_EQ(EVP_PKEY_fromdata_init(context.get()), 1);
-  EXPECT_EQ(
-      EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_PUBLIC_KEY, params.get()),
-      1);
-  return EvpPkeyPtr(key);
-}
+using fakes::RsaPublicKey;
 
 void ExpectRefused(const EvpPkeyPtr& key, ErrorCode code) {
   EXPECT_TRUE(FailsWith(CheckKeyStrength(key.get()), code));
@@ -47,26 +23,28 @@ TEST(CheckKeyStrengthTest, AcceptsCommonKeys) {
 
 // A16
 TEST(CheckKeyStrengthTest, RejectsRsaBelow2048Bits) {
-  ExpectRefused(RsaKey(Bytes(128, 0xff), 65537), ErrorCode::kWeakKey);
-  ExpectRefused(RsaKey(Bytes(255, 0xff), 65537), ErrorCode::kWeakKey);
+  ExpectRefused(RsaPublicKey(Bytes(128, 0xff), 65537), ErrorCode::kWeakKey);
+  ExpectRefused(RsaPublicKey(Bytes(255, 0xff), 65537), ErrorCode::kWeakKey);
 }
 
 // A16
 TEST(CheckKeyStrengthTest, RejectsBadExponents) {
   for (const uint64_t exponent : {1, 2, 3, 17, 65536, 65538}) {
-    ExpectRefused(RsaKey(Bytes(256, 0xff), exponent), ErrorCode::kWeakKey);
+    ExpectRefused(RsaPublicKey(Bytes(256, 0xff), exponent),
+                  ErrorCode::kWeakKey);
   }
 }
 
 // A15
 TEST(CheckKeyStrengthTest, RejectsAnExponentThatTakesTooLong) {
-  ExpectRefused(RsaKey(Bytes(256, 0xff), 0x1ffffffff), ErrorCode::kCertLimits);
+  ExpectRefused(RsaPublicKey(Bytes(256, 0xff), 0x1ffffffff),
+                ErrorCode::kCertLimits);
 }
 
 // A15
 TEST(CheckKeyStrengthTest, RejectsRsaAbove4096Bits) {
-  ExpectRefused(RsaKey(Bytes(513, 0xff), 65537), ErrorCode::kCertLimits);
-  ExpectRefused(RsaKey(Bytes(2048, 0xff), 65537), ErrorCode::kCertLimits);
+  ExpectRefused(RsaPublicKey(Bytes(513, 0xff), 65537), ErrorCode::kCertLimits);
+  ExpectRefused(RsaPublicKey(Bytes(2048, 0xff), 65537), ErrorCode::kCertLimits);
 }
 
 // A16
@@ -120,7 +98,7 @@ TEST(CheckKeyStrengthTest, RejectsTheRocaFingerprint) {
   EXPECT_TRUE(HasRocaFingerprint(number.get()));
   Bytes modulus(256);
   ASSERT_EQ(BN_bn2binpad(number.get(), modulus.data(), 256), 256);
-  ExpectRefused(RsaKey(modulus, 65537), ErrorCode::kWeakKey);
+  ExpectRefused(RsaPublicKey(modulus, 65537), ErrorCode::kWeakKey);
 }
 
 TEST(CheckKeyStrengthTest, FindsNoRocaFingerprintInSoundKeys) {
