@@ -1,6 +1,7 @@
 #include "attest/statement/merkle.h"
 
 #include <bit>
+#include <utility>
 
 #include "attest/base/digest.h"
 #include "attest/statement/pae.h"
@@ -31,18 +32,6 @@ void AppendConsistency(Leaves leaves, size_t old_size, bool whole,
   } else {
     AppendConsistency(leaves.subspan(k), old_size - k, false, proof);
     proof.push_back(MerkleRoot(leaves.first(k)));
-  }
-}
-
-void AppendInclusion(Leaves leaves, size_t index, HashPath& path) {
-  if (leaves.size() == 1) return;
-  const size_t k = Split(leaves.size());
-  if (index < k) {
-    AppendInclusion(leaves.first(k), index, path);
-    path.push_back(MerkleRoot(leaves.subspan(k)));
-  } else {
-    AppendInclusion(leaves.subspan(k), index - k, path);
-    path.push_back(MerkleRoot(leaves.first(k)));
   }
 }
 
@@ -85,11 +74,37 @@ Sha256Digest MerkleRoot(Leaves leaves) {
   return builder.Root();
 }
 
-HashPath InclusionPath(Leaves leaves, size_t index) {
+MerkleTree::MerkleTree(HashPath leaves) {
+  levels_.push_back(std::move(leaves));
+  while (levels_.back().size() > 1) {
+    const HashPath& below = levels_.back();
+    HashPath level;
+    level.reserve(below.size() / 2 + 1);
+    for (size_t i = 0; i + 1 < below.size(); i += 2) {
+      level.push_back(NodeHash(below[i], below[i + 1]));
+    }
+    if (below.size() % 2 != 0) level.push_back(below.back());
+    levels_.push_back(std::move(level));
+  }
+}
+
+Sha256Digest MerkleTree::root() const {
+  return levels_.back().empty() ? MerkleRoot({}) : levels_.back().front();
+}
+
+HashPath MerkleTree::Path(size_t index) const {
   HashPath path;
-  if (index >= leaves.size()) return path;
-  AppendInclusion(leaves, index, path);
+  if (index >= levels_.front().size()) return path;
+  for (const HashPath& level : levels_) {
+    const size_t sibling = index ^ 1;
+    if (sibling < level.size()) path.push_back(level[sibling]);
+    index /= 2;
+  }
   return path;
+}
+
+HashPath InclusionPath(Leaves leaves, size_t index) {
+  return MerkleTree({leaves.begin(), leaves.end()}).Path(index);
 }
 
 Result<Sha256Digest> RootFromInclusionPath(const Sha256Digest& leaf,

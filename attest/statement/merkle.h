@@ -40,8 +40,22 @@ class RootBuilder {
 
 [[nodiscard]] Sha256Digest MerkleRoot(std::span<const Sha256Digest> leaves);
 
-// Path from leaf `index` to the root, nearest first. Empty, hence a proof of
-// nothing, unless index < leaves.size().
+// A tree with all its nodes, for many paths from one batch.
+class MerkleTree {
+ public:
+  explicit MerkleTree(HashPath leaves);
+  [[nodiscard]] Sha256Digest root() const;
+  // Path from leaf `index` to the root, nearest first. Empty, hence a proof of
+  // nothing, if there is no such leaf.
+  [[nodiscard]] HashPath Path(size_t index) const;
+
+ private:
+  // levels_[0] are the leaves, the last one the root alone. The odd node at
+  // the end of a level is lifted into the next one as it is.
+  std::vector<HashPath> levels_;
+};
+
+// One path out of a tree that is not kept: hashes the whole tree.
 [[nodiscard]] HashPath InclusionPath(std::span<const Sha256Digest> leaves,
                                      size_t index);
 

@@ -95,6 +95,13 @@ TEST(RootBuilderTest, GivesTheRootAtEverySize) {
   }
 }
 
+TEST(MerkleTreeTest, HasTheRootOfItsLeavesAtEverySize) {
+  for (size_t size = 0; size <= 70; ++size) {
+    const HashPath leaves = VectorLeaves(size);
+    EXPECT_EQ(MerkleTree(leaves).root(), MerkleRoot(leaves));
+  }
+}
+
 TEST(InclusionPathTest, LeadsEveryLeafOfEverySizeToTheRoot) {
   for (size_t size = 1; size <= 40; ++size) {
     const HashPath leaves = VectorLeaves(size);
