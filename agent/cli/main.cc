@@ -1,4 +1,6 @@
 // countersign: the agent's command line.
+#include <google/protobuf/stubs/logging.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -105,6 +107,8 @@ int FailParse(const CLI::App& app, const CLI::ParseError& error,
 }
 
 int Main(std::vector<std::string> arguments) {
+  // What hostile bytes do to the parser is said by our own errors.
+  google::protobuf::SetLogHandler(nullptr);
   Context context;
   // Everything after "--" belongs to the command to run, byte for byte.
   const auto mark = std::ranges::find(arguments, "--");

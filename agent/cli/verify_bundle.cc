@@ -17,7 +17,8 @@ using statement::StatementType;
 
 constexpr char kNeedsDevice[] = "it rests on the device record";
 
-// The record says whom it is for; its signature then covers those same bytes.
+// The record names its issuer; its signature then covers those same bytes. It
+// is addressed to nobody, having been made before its device had an id.
 Result<v1::DeviceRecord> OpenDeviceRecord(
     const v1::ServiceSigned& signed_record, const TrustFolder& trust) {
   v1::DeviceRecord record;
@@ -27,7 +28,7 @@ Result<v1::DeviceRecord> OpenDeviceRecord(
   const auto verified =
       jose::VerifyAnswer(trust.service_keys,
                          {.issuer = record.issuer(),
-                          .audience = ToHex(AsBytes(record.device_id())),
+                          .audience = "",
                           .kind = std::string(jose::kKindDeviceRecord)},
                          std::nullopt, signed_record);
   if (!verified.has_value()) {
@@ -86,6 +87,17 @@ void JudgeEkChain(const TrustFolder& trust, const BundleFindings& findings,
                "valid at enrollment, root " + identity->root_subject);
 }
 
+// A quote over `statement`, by itself: to tell which part of refused evidence
+// is to blame.
+Result<verifier::QuotedPcrs> QuoteOver(const v1::Statement& statement,
+                                       StatementType type,
+                                       const v1::TpmQuote& quote,
+                                       const verifier::KnownDevice& device) {
+  CS_ASSIGN_OR_RETURN(auto quoted, verifier::VerifyQuotedStatement(
+                                       statement, type, quote, device));
+  return verifier::VerifyPcrs(std::move(quoted.quote), quote, device.selection);
+}
+
 // Which part of a refused session is to blame: the first whose own check
 // fails; the statement itself if all of them hold.
 void BlameSession(const v1::SessionEvidence& evidence,
@@ -93,14 +105,9 @@ void BlameSession(const v1::SessionEvidence& evidence,
                   BundleReport& report) {
   constexpr char kNeedsQuote[] = "the session's quote does not hold";
   constexpr char kNeedsBinding[] = "the session binding does not hold";
-  auto quoted = verifier::VerifyQuotedStatement(evidence.statement(),
-                                                StatementType::kSessionBinding,
-                                                evidence.quote(), device);
   const auto pcrs =
-      quoted.has_value()
-          ? verifier::VerifyPcrs(std::move(quoted->quote), evidence.quote(),
-                                 device.selection)
-          : Result<verifier::QuotedPcrs>(tl::unexpected(quoted.error()));
+      QuoteOver(evidence.statement(), StatementType::kSessionBinding,
+                evidence.quote(), device);
   if (!pcrs.has_value()) {
     report.Fails(Part::kSessionQuote, refusal);
     report.NotJudged(Part::kSessionBinding, kNeedsQuote);
@@ -116,13 +123,16 @@ void BlameSession(const v1::SessionEvidence& evidence,
     report.Fails(Part::kBootLog, refusal);
     return report.NotJudged(Part::kSessionKey, "the boot log does not hold");
   }
+  const ByteSpan body = AsBytes(evidence.statement().body());
   const auto binding = statement::ParseStatement<v1::SessionBinding>(
-      AsBytes(evidence.statement().body()), statement::kMaxSessionBindingSize);
+      body, statement::kMaxSessionBindingSize);
+  const Sha256Digest digest =
+      statement::StatementDigest(StatementType::kSessionBinding, body);
   const bool key_holds =
       binding.has_value() &&
       verifier::VerifySessionKey(evidence, {.device = device,
                                             .binding = *binding,
-                                            .digest = quoted->digest,
+                                            .digest = digest,
                                             .quote_clock = pcrs->clock()})
           .has_value();
   if (binding.has_value() && !key_holds) {
@@ -193,6 +203,23 @@ void JudgeSession(const v1::EvidenceBundle& bundle, BundleFindings& findings,
   DescribeSession(*findings.session, report);
 }
 
+void BlameAction(const v1::ActionProof& proof,
+                 const verifier::KnownDevice& device, const Error& refusal,
+                 BundleReport& report) {
+  const bool quoted = QuoteOver(proof.batch(), StatementType::kActionBatch,
+                                proof.quote(), device)
+                          .has_value();
+  const bool foreign = refusal.code == ErrorCode::kWrongIssuer ||
+                       refusal.code == ErrorCode::kSessionOfOtherDevice ||
+                       refusal.code == ErrorCode::kAkNotBound;
+  if (quoted && !foreign) {
+    report.Holds(Part::kActionQuote);
+    return report.Fails(Part::kActionTree, refusal);
+  }
+  report.Fails(Part::kActionQuote, refusal);
+  report.NotJudged(Part::kActionTree, "the batch's quote does not hold");
+}
+
 void JudgeAction(const v1::EvidenceBundle& bundle, BundleFindings& findings,
                  BundleReport& report) {
   if (!bundle.has_action()) return;
@@ -217,16 +244,7 @@ void JudgeAction(const v1::EvidenceBundle& bundle, BundleFindings& findings,
     findings.action = *std::move(proven);
     return;
   }
-  switch (proven.error().code) {
-    case ErrorCode::kLeafIndexMismatch:
-    case ErrorCode::kInclusionProofInvalid:
-    case ErrorCode::kActionInvalid:
-      report.Holds(Part::kActionQuote);
-      return report.Fails(Part::kActionTree, proven.error());
-    default:
-      report.Fails(Part::kActionQuote, proven.error());
-      report.NotJudged(Part::kActionTree, "the batch's quote does not hold");
-  }
+  BlameAction(bundle.action(), *findings.device, proven.error(), report);
 }
 
 void JudgeActionSession(const v1::EvidenceBundle& bundle,

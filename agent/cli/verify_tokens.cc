@@ -127,6 +127,7 @@ Status CheckReceipt(const v1::EvidenceBundle& bundle, const TrustFolder& trust,
   }
   if (findings.decision_entry.has_value()) {
     const LoggedEntry& logged = *findings.decision_entry;
+    CS_RETURN_IF_ERROR(claims.Require("/ledger_index", logged.index));
     CS_RETURN_IF_ERROR(claims.Require("/decision", logged.entry.decision()));
     CS_RETURN_IF_ERROR(claims.Require("/jti", logged.entry.receipt_jti()));
   }
