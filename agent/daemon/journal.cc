@@ -150,6 +150,7 @@ Result<Journal::Recovered> Journal::Recover(ByteSpan ak_name) {
   }
   if (head.has_value()) {
     found.head = *std::move(head);
+    journal_id_ = found.head.journal_id;
     return found;
   }
   found.backlog.clear();
@@ -159,6 +160,9 @@ Result<Journal::Recovered> Journal::Recover(ByteSpan ak_name) {
 
 Status Journal::Append(const JournalEntry& entry, const JournalHead& after,
                        std::span<const std::string> ended_sessions) {
+  if (after.journal_id != journal_id_) {
+    return Fail(ErrorCode::kBusy, "another journal has begun");
+  }
   Writes writes;
   writes.push_back({BatchKey(entry.sequence), Serialized(entry.batch)});
   writes.push_back(HeadWrite(after));
@@ -192,6 +196,7 @@ Result<JournalHead> Journal::Renew(ByteSpan ak_name) {
   const JournalHead head = NewHead(ak_name);
   const StateStore::Write write = HeadWrite(head);
   CS_RETURN_IF_ERROR(store_.Commit({&write, 1}));
+  journal_id_ = head.journal_id;
   return head;
 }
 

@@ -53,8 +53,8 @@ class Journal {
   [[nodiscard]] Result<Recovered> Recover(ByteSpan ak_name);
 
   // Makes `entry` and the head after it durable, and forgets the sessions that
-  // it ends and the batches that were acknowledged. kDiskFull, kIoError:
-  // nothing has changed.
+  // it ends and the batches that were acknowledged. kDiskFull, kIoError, or
+  // kBusy when another journal has begun meanwhile: nothing has changed.
   [[nodiscard]] Status Append(const JournalEntry& entry,
                               const JournalHead& after,
                               std::span<const std::string> ended_sessions);
@@ -81,6 +81,7 @@ class Journal {
   void ForgetAcknowledged(Writes& writes) const;
 
   platform::StateStore& store_;
+  Bytes journal_id_;  // The one that goes on.
   std::vector<uint64_t> acknowledged_;
 };
 

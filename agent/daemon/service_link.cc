@@ -1,6 +1,7 @@
 #include "agent/daemon/service_link.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "agent/ipc/messages.h"
@@ -32,6 +33,19 @@ Error Unanswered(const v1::UplinkResponse& response) {
   }
 }
 
+// `iat` of a JWS that was verified; 0 if it has none.
+int64_t IssuedAt(std::string_view jws) {
+  const size_t first = jws.find('.');
+  const size_t second = jws.find('.', first + 1);
+  const auto claims = FromBase64Url(jws.substr(first + 1, second - first - 1));
+  if (!claims.has_value()) return 0;
+  const auto json =
+      nlohmann::json::parse(claims->begin(), claims->end(), nullptr, false);
+  if (!json.is_object() || !json.contains("iat")) return 0;
+  const auto& iat = json["iat"];
+  return iat.is_number_integer() ? iat.get<int64_t>() : 0;
+}
+
 ServiceResult Verified(const ServiceAddress& from, std::string_view kind,
                        const Sha256Digest& request_sha256,
                        v1::UplinkResponse response) {
@@ -57,7 +71,9 @@ ServiceResult Verified(const ServiceAddress& from, std::string_view kind,
     failure.refused = failure.error.code != ErrorCode::kAnswerInvalid;
     return tl::unexpected(std::move(failure));
   }
-  return ServiceAnswer{*std::move(payload), response.tls_exporter()};
+  const int64_t issued_at_s = IssuedAt(answer.jws());
+  return ServiceAnswer{*std::move(payload), std::move(*answer.mutable_jws()),
+                       response.tls_exporter(), issued_at_s};
 }
 
 }  // namespace
@@ -113,9 +129,20 @@ void ServiceLink::Note(const ServiceResult& result) {
   if (result.has_value() || result.error().refused) {
     last_answer_ms_ = clock_.NowMs();
     last_error_.reset();
+    if (result.has_value() && result->issued_at_s != 0) {
+      knows_service_clock_ = true;
+      service_ahead_of_mono_s_ =
+          result->issued_at_s - clock_.MonotonicMs() / 1000;
+    }
   } else {
     last_error_ = std::make_unique<Error>(result.error().error);
   }
+}
+
+int64_t ServiceLink::ServiceNowS() const {
+  return knows_service_clock_
+             ? clock_.MonotonicMs() / 1000 + service_ahead_of_mono_s_
+             : clock_.NowMs() / 1000;
 }
 
 bool MayHeal(const ServiceFailure& failure) {

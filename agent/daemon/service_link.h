@@ -27,7 +27,9 @@ struct ServiceAddress {
 
 struct ServiceAnswer {
   std::string payload;       // The message that its kind names.
+  std::string jws;           // What signs it, for a record that is kept.
   std::string tls_exporter;  // The uplink's claim; the service checks it.
+  int64_t issued_at_s = 0;   // The service's clock when it signed.
 };
 
 // A request that was not answered as asked. `retry_after_s` is a hint that
@@ -65,6 +67,11 @@ class ServiceLink {
                  uint32_t timeout_ms,
                  std::function<void(Result<std::string>)> done);
 
+  // The service's clock, from its last answer; the host's before there is one.
+  // What other machines compare with their clocks uses it, so that the
+  // laptop's own may be wrong.
+  [[nodiscard]] int64_t ServiceNowS() const;
+
   // When a verified answer last came (host clock; 0: never) and what was
   // wrong since; for `status`.
   [[nodiscard]] int64_t last_answer_ms() const { return last_answer_ms_; }
@@ -76,6 +83,8 @@ class ServiceLink {
   UplinkChannel& uplink_;
   const Clock& clock_;
   int64_t last_answer_ms_ = 0;
+  int64_t service_ahead_of_mono_s_ = 0;
+  bool knows_service_clock_ = false;
   std::unique_ptr<Error> last_error_;
 };
 

@@ -23,7 +23,8 @@ class TpmQueue {
 
   // `tpm` and `loop` outlive this.
   TpmQueue(platform::EventLoop& loop, platform::Tpm& tpm)
-      : tpm_(tpm), worker_(loop) {}
+      : tpm_(tpm), alive_(std::make_shared<bool>(true)), worker_(loop) {}
+  ~TpmQueue() { *alive_ = false; }
 
   // Runs `call(tpm)`, which returns a Result, on the TPM thread, then
   // `done(result)` on the loop.
@@ -38,6 +39,9 @@ class TpmQueue {
         });
   }
 
+  // False once the queue is gone, for what may outlive it.
+  [[nodiscard]] std::shared_ptr<const bool> alive() const { return alive_; }
+
   // What went wrong the last time; nothing if the TPM answered.
   [[nodiscard]] const std::optional<Error>& last_error() const {
     return last_error_;
@@ -48,6 +52,7 @@ class TpmQueue {
 
   platform::Tpm& tpm_;
   std::optional<Error> last_error_;
+  std::shared_ptr<bool> alive_;
   Worker worker_;  // Last: its thread uses tpm_.
 };
 

@@ -1,0 +1,355 @@
+#include "agent/daemon/batcher.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "platform/host.h"
+
+namespace countersign::agent {
+namespace {
+
+// One renewal asks for this many leases at most; it has to fit its body.
+constexpr size_t kMaxLeasesAsked = 512;
+// Batches on their way: one at the service, one behind it.
+constexpr size_t kMaxReady = 2;
+constexpr size_t kTrimAfterBytes = 1 << 20;
+
+Error EndOf(const Session& session) {
+  if (session.end_reason == "expired") return {ErrorCode::kSessionExpired, {}};
+  return {ErrorCode::kSessionEnded, "it ended with: " + session.end_reason};
+}
+
+}  // namespace
+
+Batcher::Batcher(platform::EventLoop& loop, const Outbox::Parts& parts,
+                 size_t max_batch)
+    : loop_(loop),
+      parts_(parts),
+      max_batch_(max_batch),
+      outbox_(parts, *this),
+      pause_(parts.clock),
+      alive_(std::make_shared<bool>(true)) {}
+
+Batcher::~Batcher() {
+  *alive_ = false;
+  if (retry_timer_ != 0) loop_.Cancel(retry_timer_);
+}
+
+void Batcher::Start(DevicePtr device, Journal::Recovered recovered) {
+  device_ = std::move(device);
+  head_ = std::move(recovered.head);
+  parts_.freshness.Forget();
+  discard_preparing_ = preparing_ != nullptr;
+  (void)outbox_.Abandon({ErrorCode::kNotEnrolled, "enrolled anew"});
+  outbox_.set_device(device_);
+  for (JournalEntry& entry : recovered.backlog) {
+    outbox_.Push(RecoveredBatch(std::move(entry), head_));
+  }
+  for (const state::OpenSession& left : recovered.sessions) {
+    auto session = std::make_shared<Session>();
+    session->id = left.session_id();
+    session->state = SessionState::kEnded;
+    session->end_reason = "daemon_restarted";
+    const auto digest = DigestFrom(AsBytes(left.binding_digest()), "digest");
+    if (!digest.has_value()) continue;
+    session->binding_digest = *digest;
+    PendingAction end;
+    end.session = session;
+    end.session_end = session->end_reason;
+    end.requested_at_ms = parts_.clock.NowMs();
+    pending_.Push(session->uid, std::move(end));
+  }
+  pause_.Clear();
+  PumpSoon();
+}
+
+void Batcher::Add(PendingAction action) {
+  if (!action.is_end()) {
+    if (const Error* why = pause_.blocks_requests()) {
+      action.Finish(tl::unexpected(*why));
+      return;
+    }
+    if (pause_.active() != nullptr) pause_.Cut();
+  }
+  const uint32_t uid = action.session->uid;
+  pending_.Push(uid, std::move(action));
+  PumpSoon();
+}
+
+void Batcher::OnUplink() {
+  if (pause_.Cut()) PumpSoon();
+}
+
+bool Batcher::idle() const {
+  return held_.empty() && preparing_ == nullptr && !renewing_ &&
+         ((pending_.empty() && outbox_.empty()) || pause_.active() != nullptr);
+}
+
+// At the end of the loop's turn, so that all that was read in it goes into one
+// batch.
+void Batcher::PumpSoon() {
+  if (pump_posted_) return;
+  pump_posted_ = true;
+  loop_.Post([this, alive = alive_] {
+    if (!*alive) return;
+    pump_posted_ = false;
+    Pump();
+  });
+}
+
+void Batcher::Pump() {
+  if (device_ == nullptr || renewing_) return;
+  if (pause_.active() != nullptr) {
+    ArmRetry();
+    return;
+  }
+  if (refused_.has_value()) {
+    RenewJournal();
+    return;
+  }
+  outbox_.Pump();
+  if (preparing_ == nullptr && outbox_.size() < kMaxReady &&
+      !outbox_.has_late()) {
+    Prepare();
+  }
+  TidyUp();
+}
+
+void Batcher::Prepare() {
+  if (pending_.empty()) return;
+  if (parts_.freshness.EpochNonce().empty()) {
+    if (parts_.freshness.refreshing()) return;
+    HoldStale();
+    Refresh();
+    return;
+  }
+  std::unique_ptr<Batch> batch = Gather();
+  if (!held_.empty() && !parts_.freshness.refreshing()) Refresh();
+  if (batch != nullptr) QuoteAndJournal(std::move(batch));
+}
+
+std::unique_ptr<Batch> Batcher::Gather() {
+  BatchBuilder builder(*device_, head_, parts_.freshness.EpochNonce(),
+                       max_batch_);
+  while (!pending_.empty() && !builder.full()) {
+    PendingAction action = pending_.Pop();
+    const SessionPtr session = action.session;
+    if (!action.is_end()) {
+      if (session->state == SessionState::kEnded) {
+        action.Finish(tl::unexpected(EndOf(*session)));
+        continue;
+      }
+      if (!parts_.sessions.LeaseFresh(*session)) {
+        held_.push_back(std::move(action));
+        continue;
+      }
+    }
+    if (auto left = builder.Add(std::move(action))) {
+      pending_.PushFront(session->uid, *std::move(left));
+      break;
+    }
+  }
+  return builder.empty() ? nullptr : builder.Close();
+}
+
+// Before a refresh that is needed anyway: asks for these leases with it.
+void Batcher::HoldStale() {
+  for (PendingAction& action : pending_.TakeIf([this](const auto& one) {
+         return !one.is_end() && !parts_.sessions.LeaseFresh(*one.session);
+       })) {
+    held_.push_back(std::move(action));
+  }
+}
+
+void Batcher::Refresh() {
+  std::set<std::string> ids;
+  for (const PendingAction& action : held_) {
+    if (ids.size() == kMaxLeasesAsked) break;
+    ids.insert(action.session->id);
+  }
+  parts_.freshness.Refresh(
+      *device_, {ids.begin(), ids.end()},
+      [this](const tl::expected<void, ServiceFailure>& result) {
+        OnRefreshed(result);
+      });
+}
+
+void Batcher::OnRefreshed(const tl::expected<void, ServiceFailure>& result) {
+  std::vector<PendingAction> held = std::exchange(held_, {});
+  if (!result.has_value()) {
+    const ServiceFailure& failure = result.error();
+    for (PendingAction& action : held) {
+      action.Finish(tl::unexpected(failure.error));
+    }
+    // The service will not hear of this device's sessions any more.
+    if (!MayHeal(failure))
+      (void)pending_.TakeIf([](const auto& one) { return one.is_end(); });
+    OnStuck(failure.error, failure.retry_after_s);
+    return;
+  }
+  pause_.Clear();
+  std::set<std::string> asked;
+  for (PendingAction& action : held) {
+    Session& session = *action.session;
+    asked.insert(session.id);
+    if (session.state == SessionState::kEnded) {
+      action.Finish(tl::unexpected(EndOf(session)));
+    } else if (parts_.sessions.LeaseFresh(session)) {
+      pending_.Push(session.uid, std::move(action));
+    } else if (asked.size() <= kMaxLeasesAsked) {
+      action.Finish(Fail(ErrorCode::kLeaseStale,
+                         "the service did not confirm this session"));
+    } else {
+      held_.push_back(std::move(action));
+    }
+  }
+  if (!held_.empty()) Refresh();
+  PumpSoon();
+}
+
+void Batcher::QuoteAndJournal(std::unique_ptr<Batch> batch) {
+  preparing_ = std::move(batch);
+  head_ = preparing_->after;
+  const Batch& current = *preparing_;
+  parts_.tpm.Submit(
+      TpmQueue::Urgency::kNormal,
+      [digest = current.digest(),
+       selection = device_->selection](platform::Tpm& tpm) {
+        return QuoteStatement(tpm, digest, selection);
+      },
+      [this](Result<ClockedQuote> quoted) {
+        quoted_ = std::move(quoted);
+        FinishPreparing();
+      });
+  // Entry and head of the batch do not change before both are done.
+  parts_.disk.Submit(
+      Worker::Urgency::kNormal,
+      [&journal = parts_.journal, &entry = current.entry,
+       &after = current.after, ended = current.EndedSessions()] {
+        return journal.Append(entry, after, ended);
+      },
+      [this](Status journalled) {
+        journalled_ = std::move(journalled);
+        FinishPreparing();
+      });
+}
+
+void Batcher::FinishPreparing() {
+  if (!quoted_.has_value() || !journalled_.has_value()) return;
+  const Result<ClockedQuote> quoted = *std::exchange(quoted_, std::nullopt);
+  const Status journalled = *std::exchange(journalled_, std::nullopt);
+  std::unique_ptr<Batch> batch = std::move(preparing_);
+  if (std::exchange(discard_preparing_, false)) {
+    FailCallers(*batch, {ErrorCode::kNotEnrolled, "enrolled anew"});
+    Pump();
+    return;
+  }
+  if (!journalled.has_value()) {
+    // Nobody has seen these numbers: they are used again.
+    head_ = batch->before;
+    FailCallers(*batch, journalled.error());
+    std::vector<PendingAction> ends;
+    for (PendingAction& caller : batch->callers) {
+      if (caller.is_end()) ends.push_back(std::move(caller));
+    }
+    Requeue(std::move(ends));
+    OnStuck(journalled.error(), 0);
+    return;
+  }
+  if (!quoted.has_value()) {
+    batch->late = true;
+    FailCallers(*batch, quoted.error());
+    outbox_.Push(std::move(batch));
+    OnStuck(quoted.error(), 0);
+    return;
+  }
+  batch->quote = quoted->quote;
+  outbox_.Push(std::move(batch));
+  parts_.sessions.OnTpmClock(quoted->clock);
+  Pump();
+}
+
+void Batcher::OnDelivered() {
+  pause_.Clear();
+  PumpSoon();
+}
+
+void Batcher::OnStuck(const Error& why, uint32_t retry_after_s) {
+  outbox_.MakeLate(why);
+  if (preparing_ != nullptr) {
+    preparing_->late = true;
+    FailCallers(*preparing_, why);
+  }
+  pause_.Begin(why, retry_after_s);
+  FailPending(why);
+  if (retry_timer_ != 0) loop_.Cancel(std::exchange(retry_timer_, 0));
+  ArmRetry();
+}
+
+// Wakes up for what is owed to the service, and for nothing else.
+void Batcher::ArmRetry() {
+  const bool owes = !outbox_.empty() || preparing_ != nullptr ||
+                    !pending_.empty() || refused_.has_value();
+  if (!owes || retry_timer_ != 0) return;
+  retry_timer_ =
+      loop_.RunAfter(std::chrono::milliseconds(pause_.left_ms()), [this] {
+        retry_timer_ = 0;
+        Pump();
+      });
+}
+
+void Batcher::OnJournalRefused(const Error& why) {
+  refused_ = why;
+  FailPending(why);
+  PumpSoon();
+}
+
+// Begins another journal once nothing of the old one is under way. The service
+// records a finding, and the device goes on.
+void Batcher::RenewJournal() {
+  if (preparing_ != nullptr) return;  // FinishPreparing pumps again.
+  Requeue(outbox_.Abandon(*refused_));
+  renewing_ = true;
+  parts_.disk.Submit(
+      Worker::Urgency::kNormal,
+      [&journal = parts_.journal, ak_name = head_.ak_name] {
+        return journal.Renew(ak_name);
+      },
+      [this](Result<JournalHead> head) {
+        renewing_ = false;
+        if (!head.has_value()) {
+          OnStuck(head.error(), 0);
+          return;
+        }
+        head_ = *std::move(head);
+        refused_.reset();
+        Pump();
+      });
+}
+
+void Batcher::FailPending(const Error& why) {
+  for (PendingAction& action :
+       pending_.TakeIf([](const auto& one) { return !one.is_end(); })) {
+    action.Finish(tl::unexpected(why));
+  }
+}
+
+void Batcher::Requeue(std::vector<PendingAction> ends) {
+  for (PendingAction& end : ends) {
+    const uint32_t uid = end.session->uid;
+    pending_.Push(uid, std::move(end));
+  }
+}
+
+// A burst leaves buffers behind; an idle daemon should not keep them.
+void Batcher::TidyUp() {
+  if (!pending_.empty() || preparing_ != nullptr || !outbox_.empty()) return;
+  outbox_.TrimJournal();
+  untrimmed_bytes_ += outbox_.TakeAnsweredBytes();
+  if (untrimmed_bytes_ < kTrimAfterBytes) return;
+  untrimmed_bytes_ = 0;
+  platform::TrimHeap();
+}
+
+}  // namespace countersign::agent

@@ -1,0 +1,604 @@
+#include "agent/daemon/request_handler.h"
+
+#include <utility>
+
+#include "agent/daemon/answers.h"
+#include "agent/daemon/audience.h"
+#include "attest/base/digest.h"
+#include "attest/base/text.h"
+#include "attest/statement/action_rules.h"
+#include "attest/statement/limits.h"
+#include "attest/statement/statement.h"
+#include "platform/host.h"
+
+namespace countersign::agent {
+namespace {
+
+constexpr size_t kNonceSize = 16;
+constexpr size_t kMaxGrantSize = 16 * 1024;
+constexpr size_t kMaxOriginSize = 2000;
+// However many requests there may be, one user never takes the last quarter.
+constexpr uint64_t kUserShareNumerator = 3;
+constexpr uint64_t kUserShareDenominator = 4;
+
+// A second pin on the same process, to keep beyond the connection.
+Result<platform::PinnedPeer> PinAgain(const platform::PinnedPeer& peer) {
+  platform::OwnedHandle borrowed(peer.exit_handle());
+  platform::OwnedHandle own = borrowed.Duplicate();
+  (void)borrowed.Release();
+  if (!own.valid()) {
+    return Fail(ErrorCode::kBusy, "out of file descriptors");
+  }
+  return platform::PinnedPeer::FromProcess(std::move(own));
+}
+
+Status CheckOpenRequest(const v1::OpenSessionRequest& request) {
+  CS_RETURN_IF_ERROR(
+      CheckText(request.purpose(), statement::kMaxPurposeSize, "purpose"));
+  if (!request.task_id().empty()) {
+    CS_RETURN_IF_ERROR(
+        CheckText(request.task_id(), statement::kMaxTaskIdSize, "task_id"));
+  }
+  if (!request.origin().empty()) {
+    CS_RETURN_IF_ERROR(CheckText(request.origin(), kMaxOriginSize, "origin"));
+  }
+  return {};
+}
+
+}  // namespace
+
+struct RequestHandler::Client {
+  // Who connected and must have written.
+  std::shared_ptr<const platform::PinnedPeer> peer;
+  CallerPtr caller;  // On whose behalf: the same, or its parent.
+  std::string nonce;
+  // Of a client that watches.
+  bool watching = false;
+  uint64_t watch_id = 0;
+  Encoding watch_encoding = Encoding::kProtobuf;
+};
+
+RequestHandler::RequestHandler(const Parts& parts) : parts_(parts) {}
+RequestHandler::~RequestHandler() = default;
+
+Result<Bytes> RequestHandler::OnConnect(
+    ConnectionId id, const platform::LocalConnection& connection) {
+  if (parts_.state.draining) {
+    return Fail(ErrorCode::kBusy, "the daemon is shutting down");
+  }
+  CS_ASSIGN_OR_RETURN(platform::PinnedPeer pinned,
+                      platform::PinnedPeer::FromSocket(connection));
+  const auto peer =
+      std::make_shared<const platform::PinnedPeer>(std::move(pinned));
+  CS_ASSIGN_OR_RETURN(CallerPtr caller, IdentifyCaller(peer));
+  v1::Response greeting;
+  v1::Hello& hello = *greeting.mutable_hello();
+  hello.set_nonce(AsString(RandomBytes(kNonceSize)));
+  hello.set_version(COUNTERSIGN_VERSION);
+  CS_ASSIGN_OR_RETURN(Bytes payload,
+                      EncodeResponse(greeting, Encoding::kProtobuf));
+  clients_.emplace(id, std::make_shared<Client>(
+                           Client{peer, std::move(caller), hello.nonce()}));
+  return payload;
+}
+
+// A relay speaks for the process that started it.
+Result<CallerPtr> RequestHandler::IdentifyCaller(
+    const std::shared_ptr<const platform::PinnedPeer>& peer) const {
+  if (!parts_.state.relays.empty()) {
+    CS_ASSIGN_OR_RETURN(const auto identity, peer->Describe());
+    const platform::FileIdentity program{identity.executable.device,
+                                         identity.executable.inode};
+    if (std::ranges::find(parts_.state.relays, program) !=
+        parts_.state.relays.end()) {
+      CS_ASSIGN_OR_RETURN(platform::PinnedPeer parent, peer->Parent());
+      if (parent.uid() != peer->uid()) {
+        return Fail(ErrorCode::kPeerIdentityUnknown,
+                    "the relay was started by another user");
+      }
+      return std::make_shared<Caller>(Caller{
+          std::make_shared<const platform::PinnedPeer>(std::move(parent)),
+          true,
+          {}});
+    }
+  }
+  return std::make_shared<Caller>(Caller{peer, false, {}});
+}
+
+Bytes RequestHandler::Refusal(const Error& error) {
+  v1::Response response;
+  *response.mutable_error() = ToErrorInfo(error);
+  auto payload = EncodeResponse(response, Encoding::kProtobuf);
+  return payload.has_value() ? *std::move(payload) : Bytes();
+}
+
+void RequestHandler::OnClose(ConnectionId id) {
+  const auto found = clients_.find(id);
+  if (found == clients_.end()) return;
+  if (found->second->watching) --watchers_;
+  clients_.erase(found);
+}
+
+void RequestHandler::OnFrame(ConnectionId id, Frame frame) {
+  const auto client = clients_.find(id);
+  if (client == clients_.end()) return;
+  auto ask = std::make_shared<Ask>();
+  ask->connection = id;
+  ask->uid = client->second->peer->uid();
+  ask->client = client->second;
+  ++outstanding_;
+  ++outstanding_of_uid_[ask->uid];
+
+  auto decoded = DecodeRequest(frame.payload);
+  if (!decoded.has_value()) {
+    Refuse(ask, decoded.error());
+    return;
+  }
+  ask->request_id = decoded->request.request_id();
+  ask->encoding = decoded->encoding;
+  const Status checked = CheckFrame(*ask->client, frame, decoded->request);
+  if (!checked.has_value()) {
+    Refuse(ask, checked.error());
+    return;
+  }
+  ask->processes = std::move(frame.processes);
+  Dispatch(ask, decoded->request);
+}
+
+// In this order: kNonceMismatch, kPeerGone, kPeerChanged, kBusy.
+Status RequestHandler::CheckFrame(const Client& client, const Frame& frame,
+                                  const v1::Request& request) const {
+  if (!ConstantTimeEqual(AsBytes(request.nonce()), AsBytes(client.nonce))) {
+    return Fail(ErrorCode::kNonceMismatch);
+  }
+  CS_RETURN_IF_ERROR(client.peer->VerifyWriter(frame.writer));
+  if (parts_.state.draining) {
+    return Fail(ErrorCode::kBusy, "the daemon is shutting down");
+  }
+  const uint64_t total = parts_.state.config.limits.outstanding_total;
+  const uint64_t of_user = total * kUserShareNumerator / kUserShareDenominator;
+  if (frame.over_quota || outstanding_ > total ||
+      outstanding_of_uid_.at(client.peer->uid()) >
+          std::max<uint64_t>(of_user, 1)) {
+    return Fail(ErrorCode::kBusy, "too many requests wait for an answer");
+  }
+  return {};
+}
+
+void RequestHandler::Dispatch(const AskPtr& ask, const v1::Request& request) {
+  switch (request.verb_case()) {
+    case v1::Request::kStatus:
+      return OnStatus(ask);
+    case v1::Request::kOpenSession:
+      return OnOpenSession(ask, request.open_session());
+    case v1::Request::kCloseSession:
+      return OnCloseSession(ask, request.close_session());
+    case v1::Request::kListSessions:
+      return OnListSessions(ask);
+    case v1::Request::kAuthorize:
+      return OnAuthorize(ask, request.authorize());
+    case v1::Request::kSignDpop:
+      return OnSignDpop(ask, request.sign_dpop());
+    case v1::Request::kWatch:
+      return OnWatch(ask);
+    case v1::Request::kEnroll:
+      return OnEnroll(ask, request.enroll());
+    case v1::Request::kDoctor:
+      return OnDoctor(ask);
+    case v1::Request::VERB_NOT_SET:
+      return Refuse(ask, {ErrorCode::kNotSupported,
+                          "this version knows no such request"});
+  }
+}
+
+void RequestHandler::Answer(const AskPtr& ask, v1::Response response) {
+  --outstanding_;
+  const auto of_uid = outstanding_of_uid_.find(ask->uid);
+  if (--of_uid->second == 0) outstanding_of_uid_.erase(of_uid);
+  response.set_request_id(ask->request_id);
+  auto payload = EncodeResponse(response, ask->encoding);
+  if (!payload.has_value()) {
+    v1::Response refusal;
+    refusal.set_request_id(ask->request_id);
+    *refusal.mutable_error() = ToErrorInfo(payload.error());
+    payload = EncodeResponse(refusal, ask->encoding);
+    if (!payload.has_value()) return;
+  }
+  server_->Reply(ask->connection, *payload);
+}
+
+void RequestHandler::Refuse(const AskPtr& ask, const Error& error) {
+  v1::Response response;
+  *response.mutable_error() = ToErrorInfo(error);
+  Answer(ask, std::move(response));
+}
+
+void RequestHandler::OnStatus(const AskPtr& ask) {
+  v1::Response response;
+  v1::StatusResponse& status = *response.mutable_status();
+  status.set_version(COUNTERSIGN_VERSION);
+  if (const DevicePtr& device = parts_.state.device) {
+    status.set_enrolled(true);
+    status.set_device_id(device->record.device_id());
+    status.set_service(device->service.issuer);
+    status.set_ek_class(device->record.ek_class());
+    status.set_ek_trust(device->record.ek_trust());
+  }
+  status.set_uplink_connected(parts_.uplink.connected());
+  if (const auto& error = parts_.tpm.last_error()) {
+    *status.mutable_tpm_error() = ToErrorInfo(*error);
+  } else if (parts_.state.device == nullptr &&
+             parts_.state.why_no_device.code != ErrorCode::kNotEnrolled) {
+    *status.mutable_tpm_error() = ToErrorInfo(parts_.state.why_no_device);
+  }
+  if (!parts_.uplink.connected()) {
+    *status.mutable_service_error() = ToErrorInfo({ErrorCode::kUplinkDown, {}});
+  } else if (const Error* error = parts_.service.last_error()) {
+    *status.mutable_service_error() = ToErrorInfo(*error);
+  }
+  status.set_last_answer_ms(parts_.service.last_answer_ms());
+  status.set_sessions(static_cast<uint32_t>(parts_.sessions.CountOf(ask->uid)));
+  status.set_actions(parts_.batcher.next_action());
+  status.set_undelivered_batches(parts_.batcher.undelivered());
+  Answer(ask, std::move(response));
+}
+
+void RequestHandler::OnOpenSession(const AskPtr& ask,
+                                   const v1::OpenSessionRequest& request) {
+  if (parts_.state.device == nullptr) {
+    Refuse(ask, parts_.state.why_no_device);
+    return;
+  }
+  const auto session = BeginSession(ask, request);
+  if (!session.has_value()) {
+    Refuse(ask, session.error());
+    return;
+  }
+  const auto answer = [this, ask](const Session& open) {
+    v1::Response response;
+    *response.mutable_open_session()->mutable_session() =
+        parts_.sessions.Info(open);
+    Answer(ask, std::move(response));
+  };
+  if ((*session)->state == SessionState::kReserved) {
+    answer(**session);
+    return;
+  }
+  parts_.opener.Open(*session, [this, ask, answer](Result<SessionPtr> opened) {
+    if (!opened.has_value()) {
+      Refuse(ask, opened.error());
+    } else {
+      answer(**opened);
+    }
+  });
+}
+
+// Who is to own the session? The caller; or the process that it hands over,
+// which must be above the caller or the caller's own child.
+Result<SessionPtr> RequestHandler::BeginSession(
+    const AskPtr& ask, const v1::OpenSessionRequest& request) {
+  const platform::PinnedPeer& caller = *ask->client->caller->peer;
+  const bool second_phase = !request.session_id().empty();
+  if (!second_phase) CS_RETURN_IF_ERROR(CheckOpenRequest(request));
+  if (request.reserve() && !second_phase) {
+    return parts_.sessions.Reserve(request, caller);
+  }
+  if (ask->processes.size() > 1 || (second_phase && ask->processes.empty())) {
+    return Fail(ErrorCode::kBadRequest,
+                "exactly one process handle must come with this request");
+  }
+  if (ask->processes.empty()) {
+    CS_ASSIGN_OR_RETURN(platform::PinnedPeer owner, PinAgain(caller));
+    CS_ASSIGN_OR_RETURN(const SessionPtr session,
+                        parts_.sessions.Create(request, std::move(owner)));
+    session->through_relay = ask->client->caller->through_relay;
+    return session;
+  }
+  CS_ASSIGN_OR_RETURN(
+      platform::PinnedPeer owner,
+      platform::PinnedPeer::FromProcess(std::move(ask->processes.front())));
+  if (owner.uid() != caller.uid()) {
+    return Fail(ErrorCode::kNotSessionOwner,
+                "the owner must be a process of the same user");
+  }
+  const auto parent = owner.Parent();
+  const bool is_child = parent.has_value() && parent->pid() == caller.pid() &&
+                        parent->start_time() == caller.start_time();
+  if (second_phase) {
+    if (!is_child) {
+      return Fail(ErrorCode::kNotSessionOwner,
+                  "the owner must be a child of the process that reserved");
+    }
+    return parts_.sessions.BindReserved(request.session_id(), caller,
+                                        std::move(owner));
+  }
+  if (!is_child) {
+    CS_ASSIGN_OR_RETURN(const bool below, caller.IsDescendantOf(owner));
+    if (!below) {
+      return Fail(ErrorCode::kNotSessionOwner,
+                  "the owner must be above the caller, or its child");
+    }
+  }
+  CS_ASSIGN_OR_RETURN(const SessionPtr session,
+                      parts_.sessions.Create(request, std::move(owner)));
+  session->through_relay = !is_child;
+  return session;
+}
+
+void RequestHandler::OnCloseSession(const AskPtr& ask,
+                                    const v1::CloseSessionRequest& request) {
+  const auto session =
+      parts_.sessions.FindOfUser(request.session_id(), ask->uid);
+  if (!session.has_value()) {
+    Refuse(ask, session.error());
+    return;
+  }
+  parts_.sessions.End(*session, "client_closed");
+  v1::Response response;
+  response.mutable_close_session();
+  Answer(ask, std::move(response));
+}
+
+void RequestHandler::OnListSessions(const AskPtr& ask) {
+  v1::Response response;
+  auto& list = *response.mutable_list_sessions();
+  for (v1::SessionInfo& info : parts_.sessions.List(ask->uid)) {
+    *list.add_sessions() = std::move(info);
+  }
+  Answer(ask, std::move(response));
+}
+
+void RequestHandler::OnAuthorize(const AskPtr& ask,
+                                 const v1::AuthorizeRequest& request) {
+  if (parts_.state.device == nullptr) {
+    Refuse(ask, parts_.state.why_no_device);
+    return;
+  }
+  parts_.sessions.Find(request.session_id(), ask->client->caller,
+                       [this, ask, request](Result<SessionPtr> session) {
+                         if (session.has_value()) {
+                           Authorize(ask, request, *session);
+                         } else {
+                           Refuse(ask, session.error());
+                         }
+                       });
+}
+
+void RequestHandler::Authorize(const AskPtr& ask,
+                               const v1::AuthorizeRequest& request,
+                               const SessionPtr& session) {
+  v1::ActionRequest asked;
+  asked.set_task_id(request.task_id().empty() ? session->task_id
+                                              : request.task_id());
+  asked.set_name(request.name());
+  asked.set_resource(request.resource());
+  asked.set_purpose(request.purpose().empty() ? session->purpose
+                                              : request.purpose());
+  asked.set_request_sha256(request.request_sha256());
+  asked.set_grant_audience(request.grant_audience());
+  Status valid = statement::CheckActionRequest(asked);
+  const Bytes bytes = statement::SerializeStatement(asked);
+  if (valid.has_value() && !FitsAction(bytes.size())) {
+    valid = Fail(ErrorCode::kTooLarge, "the action is over 2 KiB");
+  }
+  if (valid.has_value() && request.want_bundle() && bundles_ >= kMaxBundles) {
+    valid = Fail(ErrorCode::kBusy, "too many bundles are asked for");
+  }
+  if (!valid.has_value()) {
+    Refuse(ask, valid.error());
+    return;
+  }
+  if (request.want_bundle()) ++bundles_;
+  PendingAction action;
+  action.session = session;
+  action.request = AsString(bytes);
+  action.prove = request.want_bundle();
+  action.requested_at_ms = parts_.clock.NowMs();
+  action.done = [this, ask, request, action_request = action.request,
+                 session](Result<ActionOutcome> outcome) {
+    OnDecision(ask, request, action_request, session, std::move(outcome));
+  };
+  parts_.batcher.Add(std::move(action));
+}
+
+void RequestHandler::OnDecision(const AskPtr& ask,
+                                const v1::AuthorizeRequest& request,
+                                const std::string& action_request,
+                                const SessionPtr& session,
+                                Result<ActionOutcome> outcome) {
+  if (!outcome.has_value()) {
+    if (request.want_bundle()) --bundles_;
+    Refuse(ask, outcome.error());
+    return;
+  }
+  ++session->actions;
+  v1::AuthorizeResponse answer = ToAuthorizeResponse(*outcome, action_request);
+  if (watchers_ > 0) {
+    v1::WatchEvent event;
+    event.set_kind("decision");
+    *event.mutable_session() = parts_.sessions.Info(*session);
+    *event.mutable_decision() = answer;
+    // Whoever watches sees what was decided, not what it entitles to.
+    event.mutable_decision()->clear_grant();
+    event.mutable_decision()->clear_receipt();
+    event.set_name(request.name());
+    event.set_resource(request.resource());
+    Tell(session->uid, event);
+  }
+  if (request.want_bundle() && answer.decision() == "permit") {
+    SendBundle(ask, session, *outcome, std::move(answer));
+    return;
+  }
+  if (request.want_bundle()) --bundles_;
+  v1::Response response;
+  *response.mutable_authorize() = std::move(answer);
+  Answer(ask, std::move(response));
+}
+
+// The session's part of the Evidence lies on the disk, not in memory.
+void RequestHandler::SendBundle(const AskPtr& ask, const SessionPtr& session,
+                                const ActionOutcome& outcome,
+                                v1::AuthorizeResponse answer) {
+  parts_.disk.Submit(
+      Worker::Urgency::kUrgent,
+      [&journal = parts_.journal, id = session->id] {
+        return journal.GetSession(id);
+      },
+      [this, ask, outcome, device = parts_.state.device,
+       answer = std::move(answer)](Result<state::OpenSession> record) mutable {
+        --bundles_;
+        if (record.has_value() && device != nullptr) {
+          answer.set_bundle(
+              BuildBundle(*device, *record, outcome).SerializeAsString());
+        }
+        v1::Response response;
+        *response.mutable_authorize() = std::move(answer);
+        Answer(ask, std::move(response));
+      });
+}
+
+void RequestHandler::OnSignDpop(const AskPtr& ask,
+                                const v1::SignDpopRequest& request) {
+  const DevicePtr device = parts_.state.device;
+  if (device == nullptr) {
+    Refuse(ask, parts_.state.why_no_device);
+    return;
+  }
+  if (request.grant().size() > kMaxGrantSize) {
+    Refuse(ask, {ErrorCode::kTooLarge, "grant"});
+    return;
+  }
+  const auto use = [this, ask, request,
+                    device](const Result<SessionPtr>& session) {
+    if (!session.has_value()) {
+      Refuse(ask, session.error());
+      return;
+    }
+    const int64_t now_s = parts_.service.ServiceNowS();
+    if (!request.grant().empty()) {
+      const Status allowed =
+          CheckGrant(*device, **session, request.grant(), request.uri(), now_s);
+      if (!allowed.has_value()) {
+        Refuse(ask, allowed.error());
+        return;
+      }
+    }
+    (*session)->key->SignDpop(
+        {request.method(), request.uri(), request.grant(),
+         request.server_nonce()},
+        now_s, [this, ask](Result<std::string> proof) {
+          if (!proof.has_value()) {
+            Refuse(ask, proof.error());
+            return;
+          }
+          v1::Response response;
+          response.mutable_sign_dpop()->set_proof(*std::move(proof));
+          Answer(ask, std::move(response));
+        });
+  };
+  parts_.sessions.Find(request.session_id(), ask->client->caller, use);
+}
+
+void RequestHandler::OnWatch(const AskPtr& ask) {
+  // Events are the answer, for as long as the connection lasts; they take none
+  // of what requests share.
+  --outstanding_;
+  const auto of_uid = outstanding_of_uid_.find(ask->uid);
+  if (--of_uid->second == 0) outstanding_of_uid_.erase(of_uid);
+  if (!ask->client->watching) ++watchers_;
+  ask->client->watching = true;
+  ask->client->watch_id = ask->request_id;
+  ask->client->watch_encoding = ask->encoding;
+}
+
+void RequestHandler::OnEnroll(const AskPtr& ask,
+                              const v1::EnrollRequest& request) {
+  if (ask->uid != 0 && ask->uid != platform::OwnUid()) {
+    Refuse(ask, {ErrorCode::kUnauthorized,
+                 "only root or the daemon's own account may enroll"});
+    return;
+  }
+  parts_.enroller.Enroll(request, [this, ask](Result<Enrolled> enrolled) {
+    if (!enrolled.has_value()) {
+      Refuse(ask, enrolled.error());
+      return;
+    }
+    const v1::DeviceRecord& record = enrolled->device->record;
+    v1::Response response;
+    v1::EnrollResponse& answer = *response.mutable_enroll();
+    answer.set_device_id(record.device_id());
+    answer.set_ek_class(record.ek_class());
+    answer.set_ek_trust(record.ek_trust());
+    answer.set_ledger_index(record.ledger_index());
+    parts_.on_enrolled(*std::move(enrolled));
+    Answer(ask, std::move(response));
+  });
+}
+
+void RequestHandler::OnDoctor(const AskPtr& ask) {
+  if (doctors_ >= kMaxDoctors) {
+    Refuse(ask, {ErrorCode::kBusy, "others are being examined"});
+    return;
+  }
+  ++doctors_;
+  DoctorSubject subject;
+  subject.config = &parts_.state.config;
+  subject.config_error = parts_.state.config_error;
+  subject.device = parts_.state.device;
+  subject.why_no_device = parts_.state.why_no_device;
+  subject.uplink_connected = parts_.uplink.connected();
+  subject.undelivered = parts_.batcher.undelivered();
+  for (const v1::SessionInfo& info : parts_.sessions.List(ask->uid)) {
+    ++subject.sessions;
+    if (info.lease_left_s() == 0) ++subject.stale_leases;
+  }
+  parts_.doctor.Examine(std::move(subject),
+                        [this, ask](v1::DoctorResponse report) {
+                          --doctors_;
+                          v1::Response response;
+                          *response.mutable_doctor() = std::move(report);
+                          Answer(ask, std::move(response));
+                        });
+}
+
+void RequestHandler::OnSessionOpen(const Session& session) {
+  v1::WatchEvent event;
+  event.set_kind("session_open");
+  *event.mutable_session() = parts_.sessions.Info(session);
+  Tell(session.uid, event);
+}
+
+void RequestHandler::OnSessionEnd(const SessionPtr& session, bool by_service) {
+  if (session->at_service && by_service) {
+    parts_.disk.Submit(
+        Worker::Urgency::kNormal,
+        [&journal = parts_.journal, id = session->id] {
+          return journal.DropSession(id);
+        },
+        [](const Status&) {});
+  } else if (session->at_service) {
+    PendingAction end;
+    end.session = session;
+    end.session_end = session->end_reason;
+    end.requested_at_ms = parts_.clock.NowMs();
+    parts_.batcher.Add(std::move(end));
+  }
+  v1::WatchEvent event;
+  event.set_kind("session_end");
+  *event.mutable_session() = parts_.sessions.Info(*session);
+  Tell(session->uid, event);
+}
+
+void RequestHandler::Tell(uint32_t uid, const v1::WatchEvent& event) {
+  if (watchers_ == 0) return;
+  for (const auto& [id, client] : clients_) {
+    if (!client->watching || client->peer->uid() != uid) continue;
+    v1::Response response;
+    response.set_request_id(client->watch_id);
+    *response.mutable_event() = event;
+    const auto payload = EncodeResponse(response, client->watch_encoding);
+    if (payload.has_value()) server_->Push(id, *payload);
+  }
+}
+
+}  // namespace countersign::agent

@@ -1,0 +1,132 @@
+// What a client may ask and what it is told.
+//
+// Before anything else, each frame: it echoes this connection's nonce, the
+// process that connected wrote it, and that process still runs what it ran.
+// Results and events show a caller only what is of its own user. Asks the
+// other parts to do things and does none itself. Belongs to the loop's thread.
+#ifndef COUNTERSIGN_AGENT_DAEMON_REQUEST_HANDLER_H_
+#define COUNTERSIGN_AGENT_DAEMON_REQUEST_HANDLER_H_
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "agent/daemon/batcher.h"
+#include "agent/daemon/doctor.h"
+#include "agent/daemon/enroll.h"
+#include "agent/daemon/session_opener.h"
+#include "agent/daemon/session_registry.h"
+#include "agent/ipc/messages.h"
+#include "agent/ipc/server.h"
+#include "platform/trusted_file.h"
+
+namespace countersign::agent {
+
+// What the daemon knows of itself, kept by its owner.
+struct DaemonState {
+  AgentConfig config;
+  std::string config_error;  // Of the last reload; empty: it is in use.
+  DevicePtr device;          // Null: not enrolled, and why:
+  Error why_no_device{ErrorCode::kNotEnrolled, {}};
+  std::vector<platform::FileIdentity> relays;
+  bool draining = false;  // Takes no new work any more.
+};
+
+class RequestHandler final : public ServerHandler, public SessionListener {
+ public:
+  struct Parts {
+    platform::EventLoop& loop;
+    const Clock& clock;
+    const DaemonState& state;
+    SessionRegistry& sessions;
+    SessionOpener& opener;
+    Batcher& batcher;
+    Enroller& enroller;
+    Doctor& doctor;
+    ServiceLink& service;
+    UplinkChannel& uplink;
+    TpmQueue& tpm;
+    Worker& disk;
+    Journal& journal;
+    std::function<void(Enrolled)> on_enrolled;
+  };
+
+  // A bundle may be half a megabyte: only so many are made at once.
+  static constexpr size_t kMaxBundles = 32;
+  static constexpr size_t kMaxDoctors = 4;
+
+  explicit RequestHandler(const Parts& parts);
+  ~RequestHandler() override;
+
+  // Before the first connection; outlives this.
+  void set_server(Server& server) { server_ = &server; }
+
+  // Requests that are under way.
+  [[nodiscard]] size_t outstanding() const { return outstanding_; }
+
+  Result<Bytes> OnConnect(ConnectionId id,
+                          const platform::LocalConnection& connection) override;
+  Bytes Refusal(const Error& error) override;
+  void OnFrame(ConnectionId id, Frame frame) override;
+  void OnClose(ConnectionId id) override;
+
+  void OnSessionOpen(const Session& session) override;
+  void OnSessionEnd(const SessionPtr& session, bool by_service) override;
+
+ private:
+  struct Client;
+  // Where one answer goes.
+  struct Ask {
+    ConnectionId connection = 0;
+    uint64_t request_id = 0;
+    Encoding encoding = Encoding::kProtobuf;
+    uint32_t uid = 0;
+    std::shared_ptr<Client> client;
+    std::vector<platform::OwnedHandle> processes;
+  };
+  using AskPtr = std::shared_ptr<Ask>;
+
+  [[nodiscard]] Status CheckFrame(const Client& client, const Frame& frame,
+                                  const v1::Request& request) const;
+  [[nodiscard]] Result<CallerPtr> IdentifyCaller(
+      const std::shared_ptr<const platform::PinnedPeer>& peer) const;
+  void Dispatch(const AskPtr& ask, const v1::Request& request);
+
+  void OnStatus(const AskPtr& ask);
+  void OnOpenSession(const AskPtr& ask, const v1::OpenSessionRequest& request);
+  [[nodiscard]] Result<SessionPtr> BeginSession(
+      const AskPtr& ask, const v1::OpenSessionRequest& request);
+  void OnCloseSession(const AskPtr& ask,
+                      const v1::CloseSessionRequest& request);
+  void OnListSessions(const AskPtr& ask);
+  void OnAuthorize(const AskPtr& ask, const v1::AuthorizeRequest& request);
+  void Authorize(const AskPtr& ask, const v1::AuthorizeRequest& request,
+                 const SessionPtr& session);
+  void OnDecision(const AskPtr& ask, const v1::AuthorizeRequest& request,
+                  const std::string& action_request, const SessionPtr& session,
+                  Result<ActionOutcome> outcome);
+  void SendBundle(const AskPtr& ask, const SessionPtr& session,
+                  const ActionOutcome& outcome, v1::AuthorizeResponse answer);
+  void OnSignDpop(const AskPtr& ask, const v1::SignDpopRequest& request);
+  void OnWatch(const AskPtr& ask);
+  void OnEnroll(const AskPtr& ask, const v1::EnrollRequest& request);
+  void OnDoctor(const AskPtr& ask);
+
+  void Answer(const AskPtr& ask, v1::Response response);
+  void Refuse(const AskPtr& ask, const Error& error);
+  void Tell(uint32_t uid, const v1::WatchEvent& event);
+
+  Parts parts_;
+  Server* server_ = nullptr;
+  std::unordered_map<ConnectionId, std::shared_ptr<Client>> clients_;
+  std::unordered_map<uint32_t, size_t> outstanding_of_uid_;
+  size_t outstanding_ = 0;
+  size_t bundles_ = 0;
+  size_t doctors_ = 0;
+  size_t watchers_ = 0;
+};
+
+}  // namespace countersign::agent
+
+#endif  // COUNTERSIGN_AGENT_DAEMON_REQUEST_HANDLER_H_
