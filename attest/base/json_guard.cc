@@ -65,6 +65,10 @@ Status CheckJson(std::string_view text, size_t max_size) {
   if (text.starts_with("\xef\xbb\xbf")) {
     return Fail(ErrorCode::kBadRequest, "JSON starts with a byte-order mark");
   }
+  // nlohmann takes a NUL for the end; other readers take what follows as well.
+  if (text.find('\0') != std::string_view::npos) {
+    return Fail(ErrorCode::kBadRequest, "JSON has a NUL byte");
+  }
   Guard guard;
   if (!nlohmann::json::sax_parse(text, &guard)) {
     return Fail(ErrorCode::kBadRequest, guard.why());

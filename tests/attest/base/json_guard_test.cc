@@ -38,6 +38,14 @@ TEST(CheckJsonTest, RejectsTextThatIsNotOneJsonValue) {  // A32
   }
 }
 
+// Found by json_guard_fuzz: what follows a NUL was not read at all.
+TEST(CheckJsonTest, RejectsANulByteAndWhatHidesBehindIt) {  // A14, A32
+  using std::string_view_literals::operator""sv;
+  EXPECT_FALSE(CheckJson("1\0"sv, kMax));
+  EXPECT_FALSE(CheckJson("{\"a\":1}\0{\"a\":2}"sv, kMax));
+  EXPECT_FALSE(CheckJson("\0{}"sv, kMax));
+}
+
 TEST(CheckJsonTest, RejectsTextLongerThanAllowed) {
   const Status status = CheckJson("[1,2,3]", 6);
   ASSERT_FALSE(status);
