@@ -1,0 +1,212 @@
+#include "attest/authz/batch_record.h"
+
+#include <set>
+
+#include "attest/authz/session_end.h"
+#include "attest/base/digest.h"
+#include "attest/base/text.h"
+
+namespace countersign::authz {
+namespace {
+
+constexpr size_t kMaxRuleName = 100;
+
+std::string DigestOrEmpty(const Sha256Digest& digest) {
+  return digest == Sha256Digest{} ? std::string() : AsString(digest);
+}
+
+uint32_t ReasonOf(const LeafDecision& leaf) {
+  return leaf.permitted() ? 0 : static_cast<uint32_t>(leaf.decision.reason);
+}
+
+// The pseudonym of each session's subject, asked for once.
+using Pseudonyms = std::map<std::string, std::string>;
+Result<std::string> PseudonymOf(StoreTransaction& transaction,
+                                const LeafDecision& leaf,
+                                Pseudonyms& pseudonyms) {
+  if (leaf.session == nullptr) return std::string();
+  const std::string& subject = leaf.session->row.subject;
+  const auto found = pseudonyms.find(subject);
+  if (found != pseudonyms.end()) return found->second;
+  CS_ASSIGN_OR_RETURN(std::string pseudonym,
+                      SubjectPseudonym(transaction, subject));
+  return pseudonyms.emplace(subject, std::move(pseudonym)).first->second;
+}
+
+v1::LedgerEntry EntryOf(const DecidedBatch& batch, const LeafDecision& leaf,
+                        const Sha256Digest& evidence_sha256) {
+  v1::LedgerEntry entry;
+  if (leaf.ends_session) {
+    entry = SessionEndEntry(leaf.session->row, leaf.session->row.end_reason);
+  } else {
+    entry.set_kind(v1::ENTRY_KIND_DECISION);
+    entry.set_device_id(AsString(batch.device.row.id));
+    if (leaf.session != nullptr) {
+      entry.set_session_id(AsString(leaf.session->row.id));
+      entry.set_refers_to(leaf.session->row.ledger_index + 1);
+    }
+    if (leaf.leaf != nullptr) {
+      entry.set_session_binding_digest(
+          leaf.leaf->action.session_binding_digest());
+    }
+    entry.set_decision(std::string(Name(leaf.decision.outcome)));
+    entry.set_reason(ReasonOf(leaf));
+    entry.set_rule(leaf.decision.rule);
+    entry.set_policy_version(batch.policy.version());
+    entry.set_decision_request_sha256(DigestOrEmpty(leaf.request_sha256));
+    entry.set_decision_response_sha256(DigestOrEmpty(leaf.response_sha256));
+    entry.set_grant_jti(leaf.grant_jti);
+    entry.set_grant_expires_s(leaf.grant_expires_s);
+    entry.set_receipt_jti(leaf.receipt_jti);
+  }
+  entry.set_action_digest(AsString(leaf.digest));
+  entry.set_batch_digest(AsString(batch.appraised.digest));
+  entry.set_attest_sha256(AsString(batch.appraised.pcrs.attest_sha256()));
+  entry.set_evidence_sha256(AsString(evidence_sha256));
+  entry.set_late(batch.late);
+  return entry;
+}
+
+Status PutLeaf(StoreTransaction& transaction, const DecidedBatch& batch,
+               size_t index, uint64_t ledger_index) {
+  LeafDecision& leaf = batch.leaves[index];
+  if (leaf.ends_session) {
+    leaf.session->row.end_index = ledger_index;
+    CS_RETURN_IF_ERROR(transaction.PutSession(leaf.session->row));
+  }
+  ActionRow row;
+  row.digest = leaf.digest;
+  row.batch = batch.appraised.digest;
+  row.leaf_index = static_cast<uint32_t>(index);
+  if (leaf.session != nullptr) row.session_id = leaf.session->row.id;
+  row.decision = ToBytes(AsBytes(
+      DecisionOf(leaf, batch.policy, ledger_index).SerializeAsString()));
+  row.receipt_jti = leaf.receipt_jti;
+  row.decided_ms = leaf.decided_ms;
+  row.ledger_index = ledger_index;
+  return transaction.AddAction(row);
+}
+
+Status PutState(StoreTransaction& transaction, const DecidedBatch& batch) {
+  const tpm::TpmClock& clock = batch.appraised.pcrs.clock();
+  CS_RETURN_IF_ERROR(transaction.PutJournal(Advance(
+      batch.chain, batch.appraised.batch, batch.appraised.digest, clock)));
+  CS_ASSIGN_OR_RETURN(auto ak,
+                      transaction.FindAk(batch.device.known.ak.name()));
+  if (!ak) return Fail(ErrorCode::kAkNotBound);
+  // A late batch is from earlier, and does not turn the clock back.
+  if (!batch.late) ak->clock = clock;
+  ak->seen_ms = batch.now_ms;
+  return transaction.PutAk(*ak);
+}
+
+}  // namespace
+
+v1::ActionDecision DecisionOf(const LeafDecision& leaf, const Policy& policy,
+                              uint64_t ledger_index) {
+  v1::ActionDecision decision;
+  decision.set_decision(std::string(Name(leaf.decision.outcome)));
+  decision.set_reason(ReasonOf(leaf));
+  decision.set_detail(Printable(leaf.detail));
+  decision.set_rule(Printable(leaf.decision.rule, kMaxRuleName));
+  if (leaf.request_sha256 != Sha256Digest{}) {
+    decision.set_policy_version(policy.version());
+  }
+  decision.set_ledger_index(ledger_index);
+  decision.set_grant_jti(leaf.grant_jti);
+  decision.set_grant_expires_s(leaf.grant_expires_s);
+  decision.set_approval_grade(leaf.decision.approval);
+  return decision;
+}
+
+Status RecheckBatch(const Config& config, StoreTransaction& transaction,
+                    DecidedBatch& batch) {
+  const v1::ActionBatch& statement = batch.appraised.batch;
+  CS_ASSIGN_OR_RETURN(const StoredDevice device,
+                      FindStoredDevice(config, transaction, batch.device.row.id,
+                                       batch.device.known.ak.name()));
+  if (device.known.out_of_service) return Fail(*device.known.out_of_service);
+  CS_ASSIGN_OR_RETURN(
+      const ChainState chain,
+      ReadChain(transaction, statement, batch.appraised.digest));
+  if (chain.repeated) {
+    return Fail(ErrorCode::kStorageBusy, "this batch was just accepted");
+  }
+  CS_RETURN_IF_ERROR(CheckNext(chain, statement));
+
+  std::set<const BatchSession*> ended;
+  for (const auto& [digest, session] : batch.sessions) {
+    if (session == nullptr) continue;
+    CS_ASSIGN_OR_RETURN(const auto now,
+                        transaction.FindSession(session->row.id));
+    if (!now || now->ended()) ended.insert(session.get());
+  }
+  for (LeafDecision& leaf : batch.leaves) {
+    const bool accepted =
+        leaf.ends_session || leaf.decision.outcome != Outcome::kDeny;
+    if (accepted && ended.contains(leaf.session)) {
+      leaf.ends_session = false;
+      leaf.Deny(ErrorCode::kSessionEnded);
+    }
+    CS_ASSIGN_OR_RETURN(const auto before, transaction.FindAction(leaf.digest));
+    if (before) {
+      leaf.ends_session = false;
+      leaf.Deny(ErrorCode::kDuplicateAction);
+    }
+  }
+  return {};
+}
+
+Result<uint64_t> RecordBatch(const LedgerWriter& ledger,
+                             StoreTransaction& transaction,
+                             DecidedBatch& batch) {
+  const std::string bytes = batch.evidence.SerializeAsString();
+  const Sha256Digest evidence_sha256 = Sha256(AsBytes(bytes));
+  CS_RETURN_IF_ERROR(transaction.PutEvidence(evidence_sha256, AsBytes(bytes)));
+  CS_RETURN_IF_ERROR(transaction.AddBatch(
+      {.digest = batch.appraised.digest,
+       .device_id = batch.device.row.id,
+       .ak_name = batch.device.known.ak.name(),
+       .journal_id = batch.chain.journal.journal_id,
+       .batch_sequence = batch.appraised.batch.batch_sequence(),
+       .attest_sha256 = batch.appraised.pcrs.attest_sha256(),
+       .evidence_sha256 = evidence_sha256,
+       .received_ms = batch.now_ms}));
+
+  // The reset counters are those of the TPM, whoever's action this is.
+  const tpm::TpmClock clock = batch.appraised.pcrs.clock();
+  if (!batch.late) {
+    const auto why = [&clock](const SessionRow& session) -> std::string_view {
+      return session.clock.SameBoot(clock) ? "" : kEndReboot;
+    };
+    CS_RETURN_IF_ERROR(EndSessions(ledger, transaction, batch.device.row.id,
+                                   batch.now_ms, why));
+  }
+  std::vector<v1::LedgerEntry> entries;
+  entries.reserve(batch.leaves.size() + 1);
+  const bool finding = !batch.chain.exists && batch.chain.ak_has_another;
+  if (finding) {
+    v1::LedgerEntry subject;
+    subject.set_device_id(AsString(batch.device.row.id));
+    subject.set_batch_digest(AsString(batch.appraised.digest));
+    entries.push_back(FindingEntry(
+        std::move(subject), {ErrorCode::kSequenceConflict,
+                             "a new journal of an AK that has another"}));
+  }
+  Pseudonyms pseudonyms;
+  for (const LeafDecision& leaf : batch.leaves) {
+    entries.push_back(EntryOf(batch, leaf, evidence_sha256));
+    CS_ASSIGN_OR_RETURN(*entries.back().mutable_subject_pseudonym(),
+                        PseudonymOf(transaction, leaf, pseudonyms));
+  }
+  CS_ASSIGN_OR_RETURN(const uint64_t first,
+                      ledger.Append(transaction, entries));
+  const uint64_t first_leaf = first + (finding ? 1 : 0);
+  for (size_t i = 0; i < batch.leaves.size(); ++i) {
+    CS_RETURN_IF_ERROR(PutLeaf(transaction, batch, i, first_leaf + i));
+  }
+  CS_RETURN_IF_ERROR(PutState(transaction, batch));
+  return first_leaf;
+}
+
+}  // namespace countersign::authz
