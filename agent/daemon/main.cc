@@ -1,5 +1,7 @@
 // countersignd: the signer. Owns the TPM and talks to local clients; has no
 // network. The one place that names the concrete machine.
+#include <google/protobuf/stubs/logging.h>
+
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -154,6 +156,8 @@ int Main(int argc, char** argv) {
   int exit_code = 0;
   const auto options = ParseOptions(argc, argv, &exit_code);
   if (!options.has_value()) return exit_code;
+  // A client's malformed message is answered, not logged.
+  google::protobuf::SetLogHandler(nullptr);
   platform::PreferSmallHeap();
   platform::RaiseHandleLimit();
   const Status served = Serve(*options);
