@@ -13,9 +13,16 @@ namespace {
 
 using fakes::SoftKey;
 
+// Keys are dear to make and these tests only use them.
+const SoftKey& SharedEk(KeyType type) {
+  static const SoftKey* ecc = new SoftKey(fakes::NewEk(KeyType::kEccP256));
+  static const SoftKey* rsa = new SoftKey(fakes::NewEk(KeyType::kRsa2048));
+  return type == KeyType::kEccP256 ? *ecc : *rsa;
+}
+
 class MakeCredentialTest : public testing::TestWithParam<KeyType> {
  protected:
-  const SoftKey ek_ = fakes::NewEk(GetParam());
+  const SoftKey& ek_ = SharedEk(GetParam());
   const Bytes ak_name_ = fakes::NewAk(KeyType::kEccP256).area.name();
   const Secret secret_{RandomBytes(32)};
 };

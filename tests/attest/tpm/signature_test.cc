@@ -29,9 +29,16 @@ Bytes Ecdsa(ByteSpan r, ByteSpan s) {
       .bytes();
 }
 
+// Keys are dear to make and these tests only use them.
+const SoftKey& SharedAk(KeyType type) {
+  static const SoftKey* ecc = new SoftKey(fakes::NewAk(KeyType::kEccP256));
+  static const SoftKey* rsa = new SoftKey(fakes::NewAk(KeyType::kRsa2048));
+  return type == KeyType::kEccP256 ? *ecc : *rsa;
+}
+
 class VerifySignatureTest : public testing::TestWithParam<KeyType> {
  protected:
-  const SoftKey key_ = fakes::NewAk(GetParam());
+  const SoftKey& key_ = SharedAk(GetParam());
   Bytes signature_ = fakes::Sign(key_, Message());
 
   void ExpectBad() {
@@ -90,7 +97,7 @@ TEST_P(VerifySignatureTest, RejectsAnotherAlgorithmName) {
   }
 }
 TEST_P(VerifySignatureTest, RejectsASignatureByTheOtherKindOfKey) {
-  const SoftKey other = fakes::NewAk(
+  const SoftKey& other = SharedAk(
       GetParam() == KeyType::kEccP256 ? KeyType::kRsa2048 : KeyType::kEccP256);
   signature_ = fakes::Sign(other, Message());
   ExpectBad();
@@ -196,7 +203,7 @@ TEST_F(EcdsaTest, RejectsDer) {
 
 // A25: RSA-PSS, whatever its salt, is not RSASSA.
 TEST(RsassaTest, RejectsPssWithAnySaltLength) {
-  const SoftKey key = fakes::NewAk(KeyType::kRsa2048);
+  const SoftKey& key = SharedAk(KeyType::kRsa2048);
   const Sha256Digest digest = Sha256(Message());
   for (const int salt : {0, 20, 32, RSA_PSS_SALTLEN_MAX}) {
     const EvpPkeyCtxPtr context(EVP_PKEY_CTX_new(key.key.get(), nullptr));
@@ -219,7 +226,7 @@ TEST(RsassaTest, RejectsPssWithAnySaltLength) {
 }
 
 TEST(RsassaTest, RejectsASignatureWithAZeroByteInFront) {
-  const SoftKey key = fakes::NewAk(KeyType::kRsa2048);
+  const SoftKey& key = SharedAk(KeyType::kRsa2048);
   Bytes raw = ParseSignature(fakes::Sign(key, Message()))->rsa;
   raw.insert(raw.begin(), 0);
   const Bytes signature =
