@@ -240,16 +240,17 @@ std::string FishCompletion(const CommandNode& root) {
       "# fish completion of countersign; made by: countersign completion "
       "fish\n"
       "function __countersign_path\n"
-      "  set -l path ''\n"
+      "  set -l path countersign\n"
       "  for word in (commandline -opc)[2..]\n"
       "    if test \"$word\" = --\n"
-      "      echo ' --'\n"
+      "      echo 'countersign --'\n"
       "      return\n"
       "    end\n"
       "    switch \"$path $word\"\n"
       "      case";
   for (const CommandNode* command : all) {
-    if (!command->path.empty()) text += " '" + PathText(*command) + "'";
+    if (command->path.empty()) continue;
+    text += " 'countersign" + PathText(*command) + "'";
   }
   text +=
       "\n        set path \"$path $word\"\n"
@@ -258,8 +259,7 @@ std::string FishCompletion(const CommandNode& root) {
       "  echo $path\n"
       "end\n"
       "function __countersign_at\n"
-      "  test (__countersign_path | string collect --allow-empty) = "
-      "\"$argv[1]\"\n"
+      "  test (__countersign_path) = \"countersign$argv[1]\"\n"
       "end\n"
       "complete -c countersign -f\n"
       "complete -c countersign -n \"__countersign_at ' --'\" -F -a "

@@ -80,12 +80,12 @@ void AddExport(CLI::App& app, Context& context) {
       ->required()
       ->type_name("FILE");
   command->add_option("--format", options->format, "Whose files")
-      ->check(CLI::IsMember({"tpm2-tools"}))
+      ->check(CLI::IsMember({"tpm2-tools"}).description(""))
       ->type_name("tpm2-tools");
   command
       ->add_option("--quote", options->quote,
                    "Over the action's batch (default) or the session")
-      ->check(CLI::IsMember({"action", "session"}))
+      ->check(CLI::IsMember({"action", "session"}).description(""))
       ->type_name("action|session");
   command->add_option("--out", options->out, "Folder to write to")
       ->required()

@@ -55,14 +55,10 @@ void Close(const std::string& session_id, Client& client) {
   (void)client.Call(std::move(request), kQuickTimeout);
 }
 
-Result<int> RunCommand(const Options& options, const Context& context) {
+// Starts the command with the reserved session `id`, and waits for its end.
+Result<int> RunInSession(const Options& options, const Context& context,
+                         const std::string& id, Client& client) {
   CS_ASSIGN_OR_RETURN(const std::string socket, context.SocketPath());
-  CS_ASSIGN_OR_RETURN(Client client, context.Connect());
-  v1::Request reserve = OpenRequest(options);
-  reserve.mutable_open_session()->set_reserve(true);
-  CS_ASSIGN_OR_RETURN(const v1::Response reserved,
-                      client.Call(std::move(reserve), kQuickTimeout));
-  const std::string id = reserved.open_session().session().session_id();
   CS_ASSIGN_OR_RETURN(auto child, platform::HeldChild::Spawn(context.command));
   CS_ASSIGN_OR_RETURN(auto relay, platform::SignalRelay::Start());
   const std::array<std::pair<std::string, std::string>, 2> environment{
@@ -75,7 +71,17 @@ Result<int> RunCommand(const Options& options, const Context& context) {
     (void)WaitFor(child, relay);
     return tl::unexpected(bound.error());
   }
-  CS_ASSIGN_OR_RETURN(const int exit_code, WaitFor(child, relay));
+  return WaitFor(child, relay);
+}
+
+Result<int> RunCommand(const Options& options, const Context& context) {
+  CS_ASSIGN_OR_RETURN(Client client, context.Connect());
+  v1::Request reserve = OpenRequest(options);
+  reserve.mutable_open_session()->set_reserve(true);
+  CS_ASSIGN_OR_RETURN(const v1::Response reserved,
+                      client.Call(std::move(reserve), kQuickTimeout));
+  const std::string id = reserved.open_session().session().session_id();
+  const auto exit_code = RunInSession(options, context, id, client);
   Close(id, client);
   return exit_code;
 }
@@ -88,7 +94,9 @@ int Run(const Options& options, const Context& context) {
   }
   const auto exit_code = RunCommand(options, context);
   if (exit_code.has_value()) return *exit_code;
-  return context.output.Fail(exit_code.error());
+  const int failed = context.output.Fail(exit_code.error());
+  // As env(1) and the shells have it.
+  return exit_code.error().code == ErrorCode::kNotFound ? 127 : failed;
 }
 
 }  // namespace
