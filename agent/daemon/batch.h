@@ -11,6 +11,7 @@
 
 #include "agent/daemon/device.h"
 #include "agent/daemon/journal.h"
+#include "agent/daemon/quote_order.h"
 #include "agent/daemon/session.h"
 #include "attest/base/result.h"
 #include "countersign/v1/evidence.pb.h"
@@ -60,6 +61,8 @@ struct Batch {
   // One for each leaf; none when it was recovered after a restart.
   std::vector<PendingAction> callers;
   std::optional<v1::TpmQuote> quote;
+  // Until it is answered or late: late batches need not keep the order.
+  std::optional<QuoteOrder::Place> place;
   bool late = false;
 
   [[nodiscard]] std::vector<std::string> EndedSessions() const;

@@ -23,9 +23,10 @@ Error EndOf(const Session& session) {
 }  // namespace
 
 Batcher::Batcher(platform::EventLoop& loop, const Outbox::Parts& parts,
-                 size_t max_batch)
+                 QuoteOrder& order, size_t max_batch)
     : loop_(loop),
       parts_(parts),
+      order_(order),
       max_batch_(max_batch),
       outbox_(parts, *this),
       pause_(parts.clock),
@@ -219,6 +220,9 @@ void Batcher::QuoteAndJournal(std::unique_ptr<Batch> batch) {
         return QuoteStatement(tpm, digest, selection);
       },
       [this](Result<ClockedQuote> quoted) {
+        if (quoted.has_value() && !preparing_->late) {
+          preparing_->place = order_.Take();
+        }
         quoted_ = std::move(quoted);
         FinishPreparing();
       });
@@ -241,14 +245,14 @@ void Batcher::FinishPreparing() {
   const Status journalled = *std::exchange(journalled_, std::nullopt);
   std::unique_ptr<Batch> batch = std::move(preparing_);
   if (std::exchange(discard_preparing_, false)) {
-    FailCallers(*batch, {ErrorCode::kNotEnrolled, "enrolled anew"});
+    MakeLate(*batch, {ErrorCode::kNotEnrolled, "enrolled anew"});
     Pump();
     return;
   }
   if (!journalled.has_value()) {
     // Nobody has seen these numbers: they are used again.
     head_ = batch->before;
-    FailCallers(*batch, journalled.error());
+    MakeLate(*batch, journalled.error());
     std::vector<PendingAction> ends;
     for (PendingAction& caller : batch->callers) {
       if (caller.is_end()) ends.push_back(std::move(caller));
@@ -258,8 +262,7 @@ void Batcher::FinishPreparing() {
     return;
   }
   if (!quoted.has_value()) {
-    batch->late = true;
-    FailCallers(*batch, quoted.error());
+    MakeLate(*batch, quoted.error());
     outbox_.Push(std::move(batch));
     OnStuck(quoted.error(), 0);
     return;
@@ -277,10 +280,7 @@ void Batcher::OnDelivered() {
 
 void Batcher::OnStuck(const Error& why, uint32_t retry_after_s) {
   outbox_.MakeLate(why);
-  if (preparing_ != nullptr) {
-    preparing_->late = true;
-    FailCallers(*preparing_, why);
-  }
+  if (preparing_ != nullptr) MakeLate(*preparing_, why);
   pause_.Begin(why, retry_after_s);
   FailPending(why);
   if (retry_timer_ != 0) loop_.Cancel(std::exchange(retry_timer_, 0));

@@ -23,9 +23,9 @@ namespace countersign::agent {
 
 class Batcher final : private OutboxOwner {
  public:
-  // `loop` and all of `parts` outlive the batcher.
+  // `loop`, `order` and all of `parts` outlive the batcher.
   Batcher(platform::EventLoop& loop, const Outbox::Parts& parts,
-          size_t max_batch);
+          QuoteOrder& order, size_t max_batch);
   ~Batcher() override;
 
   // The device is enrolled: goes on where `recovered` left off. What it holds
@@ -74,6 +74,7 @@ class Batcher final : private OutboxOwner {
 
   platform::EventLoop& loop_;
   Outbox::Parts parts_;
+  QuoteOrder& order_;
   size_t max_batch_;
   DevicePtr device_;
   JournalHead head_;

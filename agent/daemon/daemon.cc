@@ -108,6 +108,7 @@ class DaemonImpl final : public Daemon {
   Worker disk_;
   Worker files_;
   Freshness freshness_;
+  QuoteOrder order_;
   Batcher batcher_;
   SessionOpener opener_;
   Enroller enroller_;
@@ -130,12 +131,13 @@ DaemonImpl::DaemonImpl(const Machine& machine, const AgentConfig& config,
       disk_(machine.loop),
       files_(machine.loop),
       freshness_(service_, sessions_, machine.clock),
+      order_(machine.loop),
       batcher_(machine.loop,
                {machine.clock, tpm_, disk_, journal_, service_, sessions_,
                 freshness_},
-               config.limits.max_batch),
+               order_, config.limits.max_batch),
       opener_({machine.loop, machine.clock, tpm_, disk_, journal_, files_,
-               hasher_, service_, sessions_, freshness_},
+               hasher_, service_, sessions_, freshness_, order_},
               SettingsFrom(config)),
       enroller_({tpm_, disk_, machine.store, journal_, service_}),
       doctor_({machine.clock, tpm_, files_, service_}),

@@ -25,7 +25,9 @@ Sha256Digest ActionDigest(const std::string& action) {
 
 }  // namespace
 
-void FailCallers(Batch& batch, const Error& why) {
+void MakeLate(Batch& batch, const Error& why) {
+  batch.late = true;
+  batch.place.reset();
   for (PendingAction& caller : batch.callers) {
     if (!caller.is_end()) caller.Finish(tl::unexpected(why));
   }
@@ -37,17 +39,22 @@ void Outbox::Push(std::unique_ptr<Batch> batch) {
 
 void Outbox::Pump() {
   if (busy_ || ready_.empty()) return;
-  if (ready_.front()->quote.has_value()) {
+  Batch& front = *ready_.front();
+  if (!front.quote.has_value()) {
+    QuoteAgain();
+  } else if (!front.place.has_value() || front.place->first()) {
     Deliver();
   } else {
-    QuoteAgain();
+    // A session that was quoted before is still on its way.
+    front.place->WhenFirst([this, generation = generation_] {
+      if (generation == generation_) Pump();
+    });
   }
 }
 
 void Outbox::MakeLate(const Error& why) {
   for (const auto& batch : ready_) {
-    batch->late = true;
-    FailCallers(*batch, why);
+    agent::MakeLate(*batch, why);
   }
 }
 
@@ -139,8 +146,7 @@ void Outbox::OnAnswer(ServiceResult result, int64_t asked_ms) {
 void Outbox::OnFailure(const ServiceFailure& failure) {
   Batch& front = *ready_.front();
   if (failure.refused && IsTooLate(failure.error.code) && !front.late) {
-    front.late = true;
-    FailCallers(front, failure.error);
+    agent::MakeLate(front, failure.error);
     Pump();
   } else if (MayHeal(failure)) {
     MakeLate(failure.error);
@@ -194,7 +200,7 @@ void Outbox::OnConflict(const v1::BatchAnswer& answer) {
     return;
   }
   for (uint64_t i = 0; i < known; ++i) {
-    FailCallers(*TakeFront(), {ErrorCode::kLateBatch, "it was recorded"});
+    agent::MakeLate(*TakeFront(), {ErrorCode::kLateBatch, "it was recorded"});
   }
   owner_.OnDelivered();
 }

@@ -96,9 +96,10 @@ class Outbox {
   size_t answered_bytes_ = 0;
 };
 
-// Tells those who asked for actions of `batch` why they get no decision.
-// Session ends stay with the batch: nobody waits for them.
-void FailCallers(Batch& batch, const Error& why);
+// From now on `batch` is only to be recorded: tells those who asked for actions
+// of it why they get no decision. Session ends stay with it: nobody waits for
+// them.
+void MakeLate(Batch& batch, const Error& why);
 
 }  // namespace countersign::agent
 

@@ -235,6 +235,7 @@ class SessionOpener::Attempt
   }
 
   void OnQuoted(Signed made) {
+    place_ = parts().order.Take();
     parts().sessions.OnTpmClock(made.quote.clock);
     if (Over()) return;
     session_->boot = made.quote.clock;
@@ -271,6 +272,14 @@ class SessionOpener::Attempt
       DropRecord();
       return;
     }
+    place_->WhenFirst([self = shared_from_this()] { self->Send(); });
+  }
+
+  void Send() {
+    if (Over()) {
+      DropRecord();
+      return;
+    }
     session_->at_service = true;
     const int64_t asked_ms = parts().clock.MonotonicMs();
     parts().service.Post(
@@ -283,6 +292,7 @@ class SessionOpener::Attempt
   }
 
   void OnAnswer(ServiceResult result, int64_t asked_ms) {
+    place_.reset();
     if (Over()) return;
     if (!result.has_value()) {
       const ServiceFailure& failure = result.error();
@@ -347,6 +357,7 @@ class SessionOpener::Attempt
   void Finish(Result<SessionPtr> result) {
     if (finished()) return;
     const Done done = std::exchange(done_, {});
+    place_.reset();
     if (timer_ != 0) parts().loop.Cancel(std::exchange(timer_, 0));
     if (!result.has_value()) {
       parts().sessions.End(session_, "open_failed");
@@ -365,6 +376,7 @@ class SessionOpener::Attempt
   platform::EventLoop::TimerId timer_ = 0;
   bool running_ = false;
   bool second_round_ = false;
+  std::optional<QuoteOrder::Place> place_;
 
   ObservedProcess process_;
   BindingInputs inputs_;

@@ -15,6 +15,7 @@
 #include "agent/daemon/fair_queue.h"
 #include "agent/daemon/freshness.h"
 #include "agent/daemon/journal.h"
+#include "agent/daemon/quote_order.h"
 #include "agent/daemon/service_link.h"
 #include "agent/daemon/session_registry.h"
 #include "agent/daemon/tpm_queue.h"
@@ -46,6 +47,7 @@ class SessionOpener {
     ServiceLink& service;
     SessionRegistry& sessions;
     Freshness& freshness;
+    QuoteOrder& order;
   };
 
   static constexpr size_t kAtOnce = 4;
