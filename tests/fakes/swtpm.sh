@@ -99,7 +99,8 @@ start() {
   swtpm socket --tpm2 --tpmstate "dir=$dir/state" \
     --server "type=unixio,path=$dir/tpm.sock" \
     --ctrl "type=unixio,path=$dir/tpm.sock.ctrl" \
-    --flags not-need-init,startup-clear --pid "file=$dir/pid" --daemon
+    --flags not-need-init,startup-clear --pid "file=$dir/pid" --daemon \
+    >"$dir/swtpm.log" 2>&1 || die "swtpm: $(cat "$dir/swtpm.log")"
   echo "$tcti"
 }
 

@@ -1,15 +1,17 @@
 #include "tests/fakes/swtpm_rig.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <utility>
 
 namespace countersign::fakes {
 namespace {
@@ -33,6 +35,35 @@ std::string Read(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+// Runs a shell command; its exit status and standard output. Nothing of ours
+// is inherited: the TPM library's sockets are not close-on-exec, and a child
+// that holds one keeps the software TPM waiting.
+std::pair<int, std::string> RunShell(const std::string& command) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) Die("pipe");
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+  ::posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+  const char* argv[] = {"sh", "-c", command.c_str(), nullptr};
+  pid_t child = -1;
+  const int spawned = ::posix_spawn(&child, "/bin/sh", &actions, nullptr,
+                                    const_cast<char**>(argv), environ);
+  ::posix_spawn_file_actions_destroy(&actions);
+  ::close(ends[1]);
+  if (spawned != 0) Die("posix_spawn");
+  std::string output;
+  char buffer[4096];
+  for (ssize_t size = 0;
+       (size = ::read(ends[0], buffer, sizeof(buffer))) > 0;) {
+    output.append(buffer, static_cast<size_t>(size));
+  }
+  ::close(ends[0]);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, std::move(output)};
+}
+
 std::string Script() {
   return std::string(COUNTERSIGN_FAKES_FOLDER) + "/swtpm.sh";
 }
@@ -41,7 +72,7 @@ std::string Script() {
 const std::string& Manufactured() {
   struct Original {
     Original() : dir(NewFolder()) {
-      if (std::system((Script() + " manufacture " + dir).c_str()) != 0) {
+      if (RunShell(Script() + " manufacture " + dir).first != 0) {
         Die("swtpm.sh manufacture failed");
       }
     }
@@ -88,9 +119,10 @@ std::string SwtpmRig::root_certificate() const {
 }
 
 void SwtpmRig::Run(const std::string& subcommand) const {
+  // The daemon that `start` leaves behind must not hold our pipe.
   const std::string command =
       Script() + " " + subcommand + " " + dir_ + " >/dev/null";
-  if (std::system(command.c_str()) != 0) Die("failed: " + command);
+  if (RunShell(command).first != 0) Die("failed: " + command);
 }
 
 int SwtpmRig::pid() const { return std::stoi(Read(dir_ + "/pid")); }
@@ -118,17 +150,9 @@ void SwtpmRig::Resume() {
 bool SwtpmRig::Shell(const std::string& command, std::string* output) const {
   const std::string line = "cd " + dir_ + " && export TSS2_LOG=all+none " +
                            "TPM2TOOLS_TCTI=" + tcti() + "; " + command;
-  FILE* pipe = ::popen(("( " + line + " ) 2>/dev/null").c_str(), "r");
-  if (pipe == nullptr) Die("popen");
-  std::string text;
-  char buffer[4096];
-  for (size_t size = 0;
-       (size = ::fread(buffer, 1, sizeof(buffer), pipe)) > 0;) {
-    text.append(buffer, size);
-  }
-  const int status = ::pclose(pipe);
-  if (output != nullptr) *output = text;
-  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  auto [status, text] = RunShell("( " + line + " ) 2>/dev/null");
+  if (output != nullptr) *output = std::move(text);
+  return status == 0;
 }
 
 }  // namespace countersign::fakes
