@@ -35,7 +35,12 @@ class EkAdmission {
                                           std::span<const Bytes> certificates,
                                           int64_t now_ms) const;
 
-  [[nodiscard]] EkPolicy policy() const { return policy_; }
+  // The certificate chain alone, as of `when_ms` (for auditors).
+  [[nodiscard]] Result<verifier::EkIdentity> VerifyChain(
+      const tpm::PublicArea& ek, std::span<const Bytes> certificates,
+      int64_t when_ms) const {
+    return verifier::VerifyEkChain(ek, certificates, trust_, when_ms);
+  }
 
  private:
   EkPolicy policy_ = EkPolicy::kCertificate;

@@ -8,10 +8,10 @@
 
 #include "attest/authz/config.h"
 #include "attest/authz/files.h"
-#include "attest/authz/ledger_writer.h"
-#include "attest/authz/service_keys.h"
+#include "attest/authz/installation.h"
 #include "attest/authz/storage/sqlite_store.h"
 #include "attest/authz/tls_context.h"
+#include "attest/base/digest.h"
 #include "attest/base/uri.h"
 #include "attest/jose/jwk_set.h"
 
@@ -91,7 +91,7 @@ Status BeginLedger(const Config& config, const ServiceKeys& keys) {
   entry.set_detail("ledger begun by " + config.issuer);
   const auto begin = [&](StoreTransaction& transaction) -> Status {
     CS_RETURN_IF_ERROR(ledger.Append(transaction, {&entry, 1}));
-    return {};
+    return transaction.PutSecret(kEpochKeyName, RandomBytes(32));
   };
   CS_RETURN_IF_ERROR(store->Write(begin));
   return ledger.PublishFirst();

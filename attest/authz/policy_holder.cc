@@ -10,7 +10,7 @@ Result<std::unique_ptr<PolicyHolder>> PolicyHolder::Load(
     const std::string& path) {
   auto holder = std::make_unique<PolicyHolder>(nullptr);
   holder->path_ = path;
-  CS_RETURN_IF_ERROR(holder->Reload());
+  CS_RETURN_IF_ERROR(holder->Reload([](const Policy&) { return Status(); }));
   return holder;
 }
 
@@ -19,7 +19,8 @@ std::shared_ptr<const Policy> PolicyHolder::Get() const {
   return policy_;
 }
 
-Result<bool> PolicyHolder::Reload() {
+Result<bool> PolicyHolder::Reload(
+    const std::function<Status(const Policy&)>& accept) {
   // Taken before reading: a change in between is seen the next time.
   stamp_ = StampOf();
   auto text = ReadFile(path_, kMaxPolicySize);
@@ -28,8 +29,13 @@ Result<bool> PolicyHolder::Reload() {
   }
   if (!text) return tl::unexpected<Error>(std::move(text).error());
   CS_ASSIGN_OR_RETURN(auto policy, Policy::Parse(*text, path_));
+  const auto before = Get();
+  if (before && before->version() == policy->version()) return false;
+  if (Status accepted = accept(*policy); !accepted) {
+    stamp_ = Stamp{};  // Nothing is wrong with the file: try again.
+    return tl::unexpected<Error>(std::move(accepted).error());
+  }
   const std::lock_guard lock(mutex_);
-  if (policy_ && policy_->version() == policy->version()) return false;
   policy_ = std::move(policy);
   return true;
 }

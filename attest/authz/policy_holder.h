@@ -3,6 +3,7 @@
 #ifndef COUNTERSIGN_ATTEST_AUTHZ_POLICY_HOLDER_H_
 #define COUNTERSIGN_ATTEST_AUTHZ_POLICY_HOLDER_H_
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -22,8 +23,10 @@ class PolicyHolder {
   [[nodiscard]] std::shared_ptr<const Policy> Get() const;
 
   // True if the file was read and differs from the policy in force, which it
-  // then replaces. On an error the policy in force stays.
-  [[nodiscard]] Result<bool> Reload();
+  // then replaces, once `accept` has let it pass. On an error, also of
+  // `accept`, the policy in force stays.
+  [[nodiscard]] Result<bool> Reload(
+      const std::function<Status(const Policy&)>& accept);
   // True if the file looks different (inode, size or time) from when it was
   // last read. Cheap.
   [[nodiscard]] bool Changed() const;

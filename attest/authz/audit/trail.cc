@@ -1,0 +1,178 @@
+#include "attest/authz/audit/trail.h"
+
+#include <charconv>
+
+#include "attest/authz/ledger_writer.h"
+#include "attest/base/digest.h"
+#include "attest/statement/merkle.h"
+#include "attest/tpm/event_log.h"
+
+namespace countersign::authz {
+namespace {
+
+using statement::StatementType;
+
+constexpr size_t kDigestHex = 64;
+constexpr int kMaxEnrollments = 10'000;
+
+Result<Sha256Digest> ToDigest(const std::string& bytes) {
+  return DigestFrom(AsBytes(bytes), "digest in a ledger entry");
+}
+
+}  // namespace
+
+Result<ActionRow> FindAction(StoreView& view, std::string_view which) {
+  if (which.size() == kDigestHex) {
+    CS_ASSIGN_OR_RETURN(const Bytes bytes, FromHex(which));
+    CS_ASSIGN_OR_RETURN(const auto digest, DigestFrom(bytes, "action"));
+    CS_ASSIGN_OR_RETURN(auto row, view.FindAction(digest));
+    if (row) return *std::move(row);
+    return Fail(ErrorCode::kNotFound, "no such action");
+  }
+  uint64_t index = 0;
+  const auto [end, error] =
+      std::from_chars(which.data(), which.data() + which.size(), index);
+  if (error != std::errc() || end != which.data() + which.size() ||
+      index > INT64_MAX) {
+    return Fail(ErrorCode::kBadRequest,
+                "an action is named by 64 hex digits or a ledger index");
+  }
+  CS_ASSIGN_OR_RETURN(auto row, view.FindActionByIndex(index));
+  if (row) return *std::move(row);
+  return Fail(ErrorCode::kNotFound,
+              "entry " + std::to_string(index) + " is not that of an action");
+}
+
+Result<TrailReader> TrailReader::Open(StoreView& view, const Config& config,
+                                      const ledger::NoteVerifier& log) {
+  CS_ASSIGN_OR_RETURN(const auto newest, view.NewestCheckpoint());
+  if (!newest) return Fail(ErrorCode::kCheckpointInvalid, "there is none");
+  CS_ASSIGN_OR_RETURN(ledger::Checkpoint checkpoint,
+                      ledger::OpenCheckpoint(newest->note, log));
+  return TrailReader(view, config, log, std::move(checkpoint));
+}
+
+Result<ProvenEntry> TrailReader::Entry(uint64_t index) const {
+  CS_ASSIGN_OR_RETURN(const v1::LedgerProof proof,
+                      LedgerWriter::Prove(view_, index));
+  CS_ASSIGN_OR_RETURN(const auto path, statement::HashPathFrom(proof.path()));
+  CS_ASSIGN_OR_RETURN(const Sha256Digest root,
+                      statement::RootFromInclusionPath(
+                          statement::LeafHash(StatementType::kLedgerEntry,
+                                              AsBytes(proof.entry())),
+                          index, checkpoint_.head.size, path));
+  if (root != checkpoint_.head.root) {
+    return Fail(ErrorCode::kInclusionProofInvalid,
+                "entry " + std::to_string(index));
+  }
+  ProvenEntry proven{.index = index, .entry = {}};
+  CS_RETURN_IF_ERROR(statement::ParseStatementInto(
+      AsBytes(proof.entry()), statement::kMaxLedgerEntrySize, proven.entry));
+  return proven;
+}
+
+Result<CheckpointRow> TrailReader::Covering(uint64_t index) const {
+  CS_ASSIGN_OR_RETURN(auto row, view_.CheckpointCovering(index));
+  if (!row) return Fail(ErrorCode::kCheckpointInvalid, "none covers it");
+  CS_ASSIGN_OR_RETURN(const ledger::Checkpoint opened,
+                      ledger::OpenCheckpoint(row->note, log_));
+  if (opened.head.size != row->size) {
+    return Fail(ErrorCode::kCheckpointInvalid, "of another size");
+  }
+  return *std::move(row);
+}
+
+Result<Bytes> TrailReader::Evidence(const std::string& sha256) const {
+  CS_ASSIGN_OR_RETURN(const Sha256Digest digest, ToDigest(sha256));
+  CS_ASSIGN_OR_RETURN(auto bytes, view_.FindEvidence(digest));
+  if (!bytes) {
+    return Fail(ErrorCode::kNotFound, "the evidence was erased");
+  }
+  if (Sha256(*bytes) != digest) {
+    return Fail(ErrorCode::kStorageCorrupt, "evidence " + ToHex(digest));
+  }
+  return *std::move(bytes);
+}
+
+Result<TrailReader::Enrolled> TrailReader::Enrollment(ByteSpan device_id,
+                                                      ByteSpan ak_name) const {
+  CS_ASSIGN_OR_RETURN(const auto row, view_.FindDevice(device_id));
+  if (!row) return Fail(ErrorCode::kDeviceUnknown);
+  uint64_t index = row->enrolled_index;
+  for (int i = 0; i < kMaxEnrollments; ++i) {
+    CS_ASSIGN_OR_RETURN(const ProvenEntry enrolled, Entry(index));
+    if (enrolled.entry.kind() != v1::ENTRY_KIND_ENROLLMENT ||
+        !Equal(AsBytes(enrolled.entry.device_id()), device_id)) {
+      return Fail(ErrorCode::kLedgerEntryMismatch, "not its enrollment");
+    }
+    CS_ASSIGN_OR_RETURN(const Bytes bytes,
+                        Evidence(enrolled.entry.evidence_sha256()));
+    v1::DeviceRecord record;
+    if (!record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+      return Fail(ErrorCode::kDeviceRecordInvalid);
+    }
+    if (Equal(AsBytes(record.ak_name()), ak_name)) {
+      CS_ASSIGN_OR_RETURN(auto device, verifier::KnownDeviceFrom(record));
+      return Enrolled{index, std::move(record), std::move(device)};
+    }
+    if (enrolled.entry.refers_to() == 0) break;
+    index = enrolled.entry.refers_to() - 1;
+  }
+  return Fail(ErrorCode::kAkNotBound, "no enrollment of this AK");
+}
+
+Result<TrailReader::JudgedBatch> TrailReader::Batch(
+    const v1::LedgerEntry& decision) const {
+  CS_ASSIGN_OR_RETURN(const Bytes bytes, Evidence(decision.evidence_sha256()));
+  v1::BatchEvidence evidence;
+  if (!evidence.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return Fail(ErrorCode::kMalformedEvidence, "batch");
+  }
+  CS_ASSIGN_OR_RETURN(const auto claimed,
+                      statement::ParseStatement<v1::ActionBatch>(
+                          AsBytes(evidence.statement().body()),
+                          statement::kMaxActionBatchSize));
+  CS_ASSIGN_OR_RETURN(
+      Enrolled enrolled,
+      Enrollment(AsBytes(decision.device_id()), AsBytes(claimed.ak_name())));
+  const verifier::ExpectedBatch expected{
+      .last_clock = std::nullopt,
+      .check_chain = [](const v1::ActionBatch&, const Sha256Digest&) {
+        return Status();
+      }};
+  CS_ASSIGN_OR_RETURN(
+      const auto result,
+      verifier::AppraiseBatch(evidence, enrolled.device, expected));
+  if (!result.trusted()) return tl::unexpected<Error>(result.refusal());
+  if (!Equal(result.claims().digest, AsBytes(decision.batch_digest())) ||
+      !Equal(result.claims().pcrs.attest_sha256(),
+             AsBytes(decision.attest_sha256()))) {
+    return Fail(ErrorCode::kLedgerEntryMismatch, "another batch");
+  }
+  return JudgedBatch{std::move(enrolled), result.claims()};
+}
+
+Result<TrailReader::JudgedSession> TrailReader::Session(
+    const v1::LedgerEntry& entry, const Enrolled& enrolled) const {
+  CS_ASSIGN_OR_RETURN(const Bytes bytes, Evidence(entry.evidence_sha256()));
+  v1::SessionEvidence evidence;
+  if (!evidence.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return Fail(ErrorCode::kMalformedEvidence, "session");
+  }
+  const verifier::ExpectedSession expected{
+      .last_clock = std::nullopt,
+      .tls_exporter = std::nullopt,
+      .consume_nonce = [](const v1::SessionBinding&) { return Status(); }};
+  CS_ASSIGN_OR_RETURN(
+      const auto result,
+      verifier::AppraiseSession(evidence, enrolled.device, expected));
+  if (!result.trusted()) return tl::unexpected<Error>(result.refusal());
+  if (!Equal(result.claims().digest, AsBytes(entry.session_binding_digest()))) {
+    return Fail(ErrorCode::kLedgerEntryMismatch, "another session");
+  }
+  CS_ASSIGN_OR_RETURN(const auto log,
+                      tpm::EventLog::Parse(AsBytes(evidence.event_log())));
+  return JudgedSession{result.claims(), log.events().size()};
+}
+
+}  // namespace countersign::authz

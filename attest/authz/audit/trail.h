@@ -1,0 +1,96 @@
+// Everything that is kept about one action, with every check on it made
+// again: nothing is believed because a row says so, only because the evidence
+// and the ledger's signature do.
+#ifndef COUNTERSIGN_ATTEST_AUTHZ_AUDIT_TRAIL_H_
+#define COUNTERSIGN_ATTEST_AUTHZ_AUDIT_TRAIL_H_
+
+#include <optional>
+#include <string>
+
+#include "attest/authz/config.h"
+#include "attest/authz/policy.h"
+#include "attest/authz/store.h"
+#include "attest/ledger/checkpoint.h"
+#include "attest/verifier/appraise.h"
+#include "countersign/v1/evidence.pb.h"
+#include "countersign/v1/statements.pb.h"
+
+namespace countersign::authz {
+
+// An entry with proof that it is in the tree of `checkpoint`.
+struct ProvenEntry {
+  uint64_t index = 0;
+  v1::LedgerEntry entry;
+};
+
+// Which action: the hex digest of an Action, or a ledger index in decimal.
+// kNotFound, also for the index of an entry that is no action's.
+[[nodiscard]] Result<ActionRow> FindAction(StoreView& view,
+                                           std::string_view which);
+
+class TrailReader {
+ public:
+  // The newest checkpoint is opened with `log`; everything is proven to it.
+  [[nodiscard]] static Result<TrailReader> Open(
+      StoreView& view, const Config& config, const ledger::NoteVerifier& log);
+
+  [[nodiscard]] const ledger::Checkpoint& checkpoint() const {
+    return checkpoint_;
+  }
+
+  //   kLedgerTruncated, kInclusionProofInvalid
+  [[nodiscard]] Result<ProvenEntry> Entry(uint64_t index) const;
+  // The first checkpoint that covers `index`, with its time; its signature
+  // is verified.
+  [[nodiscard]] Result<CheckpointRow> Covering(uint64_t index) const;
+
+  // Evidence that `entry` names by digest: kNotFound if it was erased,
+  // kStorageCorrupt if it is not what its digest says.
+  [[nodiscard]] Result<Bytes> Evidence(const std::string& sha256) const;
+
+  // The record under which device and AK were enrolled, back through the
+  // chain of enrollment entries.
+  struct Enrolled {
+    uint64_t index = 0;
+    v1::DeviceRecord record;
+    verifier::KnownDevice device;
+  };
+  [[nodiscard]] Result<Enrolled> Enrollment(ByteSpan device_id,
+                                            ByteSpan ak_name) const;
+
+  // The batch that `decision` is about, appraised as it was then, but for
+  // clock and chain.
+  struct JudgedBatch {
+    Enrolled enrolled;
+    verifier::AppraisedBatch batch;
+  };
+  [[nodiscard]] Result<JudgedBatch> Batch(
+      const v1::LedgerEntry& decision) const;
+  // The session that `entry` is about, appraised as it was then, but for
+  // nonce, channel and clock.
+  struct JudgedSession {
+    verifier::AppraisedSession session;
+    size_t boot_events = 0;
+  };
+  [[nodiscard]] Result<JudgedSession> Session(const v1::LedgerEntry& entry,
+                                              const Enrolled& enrolled) const;
+
+  [[nodiscard]] StoreView& view() const { return view_; }
+
+ private:
+  TrailReader(StoreView& view, const Config& config,
+              const ledger::NoteVerifier& log, ledger::Checkpoint checkpoint)
+      : view_(view),
+        config_(config),
+        log_(log),
+        checkpoint_(std::move(checkpoint)) {}
+
+  StoreView& view_;
+  const Config& config_;
+  const ledger::NoteVerifier& log_;
+  ledger::Checkpoint checkpoint_;
+};
+
+}  // namespace countersign::authz
+
+#endif  // COUNTERSIGN_ATTEST_AUTHZ_AUDIT_TRAIL_H_

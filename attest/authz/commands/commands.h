@@ -1,0 +1,36 @@
+// The commands of countersign-authz, one file each. Every function hangs its
+// command below `app`; when the command line names it, it runs and leaves its
+// exit code in `context`, which outlives `app`.
+#ifndef COUNTERSIGN_ATTEST_AUTHZ_COMMANDS_COMMANDS_H_
+#define COUNTERSIGN_ATTEST_AUTHZ_COMMANDS_COMMANDS_H_
+
+#include <functional>
+#include <string>
+
+#include "attest/authz/commands/console.h"
+#include "attest/authz/installation.h"
+
+namespace CLI {
+class App;
+}
+
+namespace countersign::authz {
+
+struct Context {
+  std::string config_path = "/etc/countersign/authz/authz.toml";
+  Console console;
+  int exit_code = 0;
+
+  // Opens the service's folder and runs `work` in it; reports what fails.
+  void Run(const std::function<Result<int>(Installation&)>& work);
+};
+
+void AddInit(CLI::App& app, Context& context);
+void AddServe(CLI::App& app, Context& context);
+void AddDevice(CLI::App& app, Context& context);
+void AddToken(CLI::App& app, Context& context);
+void AddAudit(CLI::App& app, Context& context);
+
+}  // namespace countersign::authz
+
+#endif  // COUNTERSIGN_ATTEST_AUTHZ_COMMANDS_COMMANDS_H_
