@@ -33,7 +33,9 @@ class Secret {
   [[nodiscard]] bool empty() const { return bytes_.empty(); }
 
  private:
-  void Wipe() { explicit_bzero(bytes_.data(), bytes_.size()); }
+  void Wipe() {
+    if (!bytes_.empty()) explicit_bzero(bytes_.data(), bytes_.size());
+  }
   Bytes bytes_;
 };
 
