@@ -30,18 +30,26 @@ tl::unexpected<Error> SqliteFailure(sqlite3* db, int rc) {
 }
 
 // SQLite creates files with the process's umask; a database of ours is born
-// 0600, and its -wal and -shm inherit that mode.
+// 0600, and its -wal and -shm inherit that mode. A file that exists is never
+// opened here: closing it would drop the locks that SQLite holds on it for
+// other connections of this process (fcntl locks belong to the process), and
+// another process would then take the -wal for abandoned and delete it.
 Status CreatePrivate(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-                        S_IRUSR | S_IWUSR);
-  if (fd < 0) {
-    const ErrorCode code = errno == ENOSPC  ? ErrorCode::kDiskFull
-                           : errno == ELOOP ? ErrorCode::kUnsafePath
-                                            : ErrorCode::kIoError;
-    return Fail(code, path + ": " + std::strerror(errno));
+  const int fd =
+      ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+             S_IRUSR | S_IWUSR);
+  if (fd >= 0) {
+    ::close(fd);
+    return {};
   }
-  ::close(fd);
-  return {};
+  struct stat info {};
+  if (errno == EEXIST && ::lstat(path.c_str(), &info) == 0) {
+    if (S_ISREG(info.st_mode)) return {};
+    return Fail(ErrorCode::kUnsafePath, path + ": not a regular file");
+  }
+  const ErrorCode code =
+      errno == ENOSPC ? ErrorCode::kDiskFull : ErrorCode::kIoError;
+  return Fail(code, path + ": " + std::strerror(errno));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -56,6 +57,31 @@ TEST_F(SqliteTest, RefusesASymbolicLink) {  // A46
   const auto db = SqliteDatabase::Open(path_);
   ASSERT_FALSE(db);
   EXPECT_EQ(db.error().code, ErrorCode::kUnsafePath);
+}
+
+// Closing any descriptor of the file would drop the first connection's locks,
+// and the next process to come and go would delete the live -wal.
+TEST_F(SqliteTest, KeepsItsLocksWhenTheSameProcessOpensItAgain) {
+  int go[2];
+  ASSERT_EQ(pipe(go), 0);
+  // Born before the first open: SQLite keeps books of a process's own locks.
+  const pid_t other = fork();
+  if (other == 0) {
+    char byte = 0;
+    if (read(go[0], &byte, 1) != 1) _exit(1);
+    { const auto opened = SqliteDatabase::Open(path_).value(); }
+    _exit(0);
+  }
+  auto first = SqliteDatabase::Open(path_).value();
+  ASSERT_TRUE(first.Execute("CREATE TABLE t (k INTEGER) STRICT"));
+  auto second = SqliteDatabase::Open(path_).value();
+  ASSERT_EQ(write(go[1], "x", 1), 1);
+  int status = 0;
+  ASSERT_EQ(waitpid(other, &status, 0), other);
+  ASSERT_EQ(status, 0);
+  EXPECT_EQ(access((path_ + "-wal").c_str(), F_OK), 0);
+  close(go[0]);
+  close(go[1]);
 }
 
 }  // namespace
