@@ -50,8 +50,6 @@ approval = "webauthn"
 name = "everything-else"
 outcome = "permit"
 audiences = ["*"]
-[rule.user]
-uid = ["*"]
 """
 
 
