@@ -9,10 +9,9 @@
 namespace countersign::tpm {
 namespace {
 
-using std::string_view_literals::operator""sv;
-
-constexpr std::string_view kSpecIdSignature = "Spec ID Event03\0"sv;
-constexpr std::string_view kStartupLocality = "StartupLocality\0"sv;
+// Both with their terminating zero.
+constexpr std::string_view kSpecIdSignature("Spec ID Event03", 16);
+constexpr std::string_view kStartupLocality("StartupLocality", 16);
 constexpr uint32_t kMaxAlgorithms = 8;
 constexpr uint32_t kNoPcr = 0xffffffff;
 

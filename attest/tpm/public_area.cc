@@ -19,7 +19,7 @@ using ParamBuilderPtr =
     std::unique_ptr<OSSL_PARAM_BLD, OpensslDeleter<OSSL_PARAM_BLD_free>>;
 using ParamsPtr = std::unique_ptr<OSSL_PARAM, OpensslDeleter<OSSL_PARAM_free>>;
 
-tl::unexpected<Error> Malformed(std::string detail) {
+tl::unexpected<Error> Malformed(const std::string& detail) {
   return Fail(ErrorCode::kMalformedEvidence, "public area: " + detail);
 }
 

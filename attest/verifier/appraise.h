@@ -22,7 +22,8 @@ struct ExpectedSession {
   std::optional<Bytes> tls_exporter;
   // Whether evidence that names no connection is accepted.
   bool allow_unbound_channel = false;
-  // Consumes the challenge, once and for all (kNonceUnknown, kNonceExpired).
+  // Must be set. Consumes the challenge, once and for all (kNonceUnknown,
+  // kNonceExpired).
   // Asked only for evidence that the device's TPM signed for this issuer.
   std::function<Status(const v1::SessionBinding&)> consume_nonce;
 };
@@ -57,7 +58,7 @@ struct ExpectedBatch {
   // Clock of the last quote accepted from this AK; for a late batch, of its
   // predecessor in the chain.
   std::optional<tpm::TpmClock> last_clock;
-  // Judges the epoch nonce and the place in the journal's chain
+  // Must be set. Judges the epoch nonce and the place in the journal's chain
   // (kEpochExpired, kSequenceConflict, kBatchFork). Asked only for a batch
   // that the device's TPM signed for this issuer.
   std::function<Status(const v1::ActionBatch&, const Sha256Digest& digest)>

@@ -6,8 +6,6 @@
 namespace countersign::fakes {
 namespace {
 
-using std::string_view_literals::operator""sv;
-
 class LittleEndianWriter {
  public:
   template <std::unsigned_integral T>
@@ -38,7 +36,7 @@ class LittleEndianWriter {
 // TCG_EfiSpecIDEvent for one algorithm.
 Bytes SpecId() {
   return LittleEndianWriter()
-      .Raw(AsBytes("Spec ID Event03\0"sv))
+      .Raw(AsBytes({"Spec ID Event03", 16}))
       .U32(0)  // platformClass: client
       .U8(0)   // specVersionMinor
       .U8(2)   // specVersionMajor
