@@ -24,7 +24,7 @@ struct AgentConfig {
     std::string url;        // Issuer; https (http to loopback only).
     std::string ca_file;    // PEM; empty: the system's.
     std::string jwks_file;  // Pinned service keys; empty: from enrollment.
-    std::string proxy;      // Empty: from the environment; "none": no proxy.
+    std::string proxy;      // URL; empty or "none": no proxy.
   } service;
   struct Tpm {
     std::string tcti;  // Empty: device:/dev/tpmrm0.

@@ -12,6 +12,7 @@ namespace countersign::agent {
 namespace {
 
 using ::testing::Contains;
+using ::testing::HasSubstr;
 using ::testing::Not;
 
 std::vector<std::string> Lines(const std::string& text) {
@@ -129,6 +130,27 @@ TEST_P(CompletionTest, OffersFilesAndFolders) {
   EXPECT_THAT(files, Contains("bundle.cse"));
   const auto folders = Offers("countersign verify b --trust t");
   EXPECT_THAT(folders, Contains(::testing::StartsWith("trust")));
+}
+
+// The manual is written by hand; that nothing is missing in it is checked.
+TEST(ManualTest, NamesEveryCommandAndOption) {
+  std::ifstream file(std::string(getenv("COUNTERSIGN_SOURCE")) +
+                     "/docs/man/countersign.1");
+  const std::string manual((std::istreambuf_iterator<char>(file)), {});
+  size_t names = 0;
+  for (const std::string& line : Lines(RunCli({"completion", "fish"}).out)) {
+    for (const char* mark : {"\" -a ", "\" -l "}) {
+      const size_t at = line.find(mark);
+      if (at == std::string::npos) continue;
+      const std::string rest = line.substr(at + 5);
+      const std::string name = rest.substr(0, rest.find(' '));
+      if (name.starts_with('\'')) continue;  // A function of fish.
+      const bool is_option = mark[3] == 'l';
+      EXPECT_THAT(manual, HasSubstr(is_option ? "Fl -" + name : name)) << line;
+      ++names;
+    }
+  }
+  EXPECT_GT(names, 40u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Shells, CompletionTest,
