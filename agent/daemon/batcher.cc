@@ -109,11 +109,12 @@ void Batcher::Pump() {
     RenewJournal();
     return;
   }
-  outbox_.Pump();
+  // The next quote first: nothing else takes as long.
   if (preparing_ == nullptr && outbox_.size() < kMaxReady &&
       !outbox_.has_late()) {
     Prepare();
   }
+  outbox_.Pump();
   TidyUp();
 }
 

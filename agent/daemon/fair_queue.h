@@ -3,6 +3,7 @@
 #ifndef COUNTERSIGN_AGENT_DAEMON_FAIR_QUEUE_H_
 #define COUNTERSIGN_AGENT_DAEMON_FAIR_QUEUE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <unordered_map>

@@ -205,6 +205,13 @@ void SessionRegistry::Find(const std::string& id, const CallerPtr& caller,
     return;
   }
   const SessionPtr session = found->second;
+  // A timer may come a moment late; the clock decides.
+  if (session->state == SessionState::kOpen &&
+      clock_.MonotonicMs() >= session->expires_mono_ms) {
+    End(session, "expired");
+    use(tl::unexpected(NotThere(id, uid)));
+    return;
+  }
   if (session->state != SessionState::kOpen) {
     auto& waiting = waiting_[id];
     if (waiting.size() >= kMaxWaitingPerSession) {

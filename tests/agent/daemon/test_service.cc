@@ -131,7 +131,8 @@ std::optional<v1::UplinkResponse> TestService::Handle(
   response.set_id(request.id());
   response.set_tls_exporter(std::string(32, 'e'));
   if (mode == Mode::kSilent) return std::nullopt;
-  if (mode == Mode::kUnreachable) {
+  const bool keys = request.path() == "/v1/jwks";
+  if (mode == Mode::kUnreachable || (keys && mode == Mode::kLoseAnswer)) {
     *response.mutable_error() =
         ToErrorInfo({ErrorCode::kServiceUnreachable, "refused"});
     return response;
@@ -142,7 +143,7 @@ std::optional<v1::UplinkResponse> TestService::Handle(
                                           : Random(500));
     return response;
   }
-  if (request.path() == "/v1/jwks") {
+  if (keys) {
     response.set_http_status(200);
     response.set_body(jwks());
     return response;
