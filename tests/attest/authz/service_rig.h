@@ -68,8 +68,8 @@ uid = ["1000"]
 struct RigOptions {
   EkPolicy ek_policy = EkPolicy::kFirstUse;
   std::string rules = kRules;
-  std::vector<std::pair<std::string, Bytes>> ek_roots;  // File name, DER.
-  std::string allow_list;
+  std::vector<std::pair<std::string, Bytes>> ek_roots = {};  // File name, DER.
+  std::string allow_list = {};
   bool require_channel_binding = true;
 };
 
