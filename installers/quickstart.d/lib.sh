@@ -75,10 +75,10 @@ running() {
 wait_for() {
   local name=$1 deadline=$((SECONDS + 30))
   shift
-  until "$@" >/dev/null 2>&1; do
+  until "$@" >"$dir/log/wait.log" 2>&1; do
     running "$name" || fail "$name ended early" "$dir/log/$name.log"
-    ((SECONDS < deadline)) ||
-      fail "$name did not come up within 30 seconds" "$dir/log/$name.log"
+    ((SECONDS < deadline)) || fail "$name did not come up within 30 seconds" \
+      "$dir/log/$name.log" "$dir/log/wait.log"
     sleep 0.1
   done
 }

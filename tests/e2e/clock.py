@@ -41,6 +41,9 @@ def test_a_laptops_clock_may_jump_a_year():
             answer = client.authorize(session,
                                       grant_audience="https://api.example")
             expect(answer["decision"] == "permit", seconds, answer)
+            seen = int(client.call("status")["last_answer_ms"]) / 1000
+            expect(abs(seen - time.time() - seconds) < 100,
+                   "its clock did not jump", seconds, seen - time.time())
             again = client.open_session()
             expect(client.authorize(again)["decision"] == "permit", seconds)
             jump(one, 0)
@@ -61,6 +64,10 @@ def test_a_services_clock_may_jump_an_hour_forward():
         for seconds in (3600, -3600, YEAR, 0):
             jump(one, seconds)
             until(lambda: permitted(client), 60, f"healing of {seconds}")
+            last, = one.sql("SELECT time_ms FROM ledger_entries "
+                            "ORDER BY idx DESC LIMIT 1")[0]
+            expect(abs(last / 1000 - time.time() - seconds) < 100,
+                   "its clock did not jump", seconds)
         code, out = one.audit_verify()
         expect(code == 0, out)
 

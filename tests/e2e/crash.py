@@ -89,7 +89,7 @@ def test_killed_daemon_and_uplink_leave_no_gap():
         one.all_up()
         load = Load(one)
         for turn in range(12):
-            time.sleep(RANDOM.uniform(0.02, 0.6))
+            time.sleep(RANDOM.uniform(0.02, 1.0))
             if turn % 3 == 2:
                 one.uplink.kill9()
                 one.start_uplink(wait=False)
@@ -100,7 +100,6 @@ def test_killed_daemon_and_uplink_leave_no_gap():
         before = len(load.permits)
         until(lambda: len(load.permits) > before + 20, 60, "permits again")
         load.stop()
-        expect(len(load.permits) > 50, "only", len(load.permits), "permits")
         check_books(one, load.permits)
 
 

@@ -310,7 +310,7 @@ def test_hostile_http_is_refused_and_harms_nobody():
                                             b"431", b"501"),
                    name, "was answered", answer[:200])
             # What was smuggled must not be answered as a second request.
-            expect(answer.count(b"HTTP/1.1 ") <= 1, name, answer[:400])
+            expect(b"HTTP/1.1 2" not in answer, name, answer[:400])
         expect(one.service.running(), "the service died")
         expect(one.sql("SELECT size FROM ledger_head")[0][0] == size,
                "the ledger grew")

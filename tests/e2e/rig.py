@@ -241,6 +241,7 @@ class Rig:
                        f"{self.proxy.port if proxy else self.port}")
         self.socket = self.dir / "agent.sock"
         self.tpm_folders = []
+        self.enrolled = False
 
     def __enter__(self):
         return self
@@ -385,7 +386,10 @@ class Rig:
         self.daemon = self.start("countersignd", *prefix, BIN / "countersignd",
                                  "--config", config, **how)
         if wait:
-            until(self.daemon_answers, 20, "the daemon's first answer")
+            # Between its start and the TPM's first answer it has no device.
+            until(lambda: (answer := self.daemon_answers()) is not None and
+                  (answer.get("enrolled") or not self.enrolled), 20,
+                  "the daemon's first answer")
 
     def daemon_answers(self):
         expect(self.daemon.running(), self.daemon.output()[-2000:])
@@ -423,6 +427,7 @@ class Rig:
                                 self.dir / "ca.pem")
         if code != 0:
             raise Refused(answer.get("error", answer))
+        self.enrolled = True
         return answer
 
     # -- use ------------------------------------------------------------------
