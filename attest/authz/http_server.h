@@ -68,7 +68,7 @@ class RequestHandler {
 };
 
 struct HttpServerOptions {
-  std::string listen;  // HOST:PORT; port 0 takes a free one.
+  std::string listen = {};  // ADDRESS:PORT; port 0 takes a free one.
   int connections = 4096;
   int workers = 8;
   int queue = 256;
