@@ -26,7 +26,7 @@ void Pause::Begin(const Error& why, uint32_t retry_after_s) {
   until_ms_ =
       std::max(now + own,
                asked_until_ms_ + (retry_after_s > 0 ? Jittered(kFirstMs) : 0));
-  requests_until_ms_ = std::max(now + std::min(own, kFirstMs), asked_until_ms_);
+  requests_until_ms_ = std::max(now + kBetweenRequestsMs, asked_until_ms_);
 }
 
 void Pause::Clear() {

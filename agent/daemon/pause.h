@@ -17,6 +17,8 @@ namespace countersign::agent {
 class Pause {
  public:
   static constexpr int64_t kFirstMs = 1'000;
+  // However often users ask, no more often than this.
+  static constexpr int64_t kBetweenRequestsMs = 250;
   static constexpr int64_t kLastMs = 300'000;
 
   explicit Pause(const Clock& clock) : clock_(clock) {}

@@ -1,5 +1,7 @@
 // The daemon's main job and its rules, through its socket.
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "attest/base/digest.h"
 #include "attest/jose/dpop.h"
@@ -143,6 +145,35 @@ TEST_F(DaemonTest, RejectsAFrameThatDoesNotEchoTheNonce) {
   }
   EXPECT_TRUE(answers[0].has_hello());
   EXPECT_EQ(answers[1].error().reason(), "nonce_mismatch");
+}
+
+// A44: the connection is pinned to the process that made it. A child that
+// inherits it may write to it, and is not heard.
+TEST_F(DaemonTest, RejectsAFrameThatAnotherProcessWrote) {
+  auto raw = platform::LocalConnection::Connect(rig_.config.socket, seconds(5));
+  ASSERT_TRUE(Succeeds(raw));
+  FrameDecoder decoder(kMaxClientFrame);
+  const auto next = [&]() -> v1::Response {
+    while (true) {
+      const auto payload = decoder.Next();
+      if (payload->has_value()) return *DecodeResponse(**payload);
+      if (!raw->WaitReadable(seconds(5)).has_value()) return {};
+      decoder.Feed((**raw->Read(65536)).bytes);
+    }
+  };
+  v1::Request request = AuthorizeAsk(session_);
+  request.set_request_id(1);
+  request.set_nonce(next().hello().nonce());
+  Bytes frame;
+  AppendFrame(*EncodeRequest(request, Encoding::kProtobuf), frame);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    (void)!::write(raw->handle(), frame.data(), frame.size());
+    ::_exit(0);
+  }
+  EXPECT_EQ(next().error().reason(), "peer_changed");
+  ::waitpid(child, nullptr, 0);
+  EXPECT_TRUE(rig_.service.actions().empty());
 }
 
 TEST_F(DaemonTest, AnswersJsonInJson) {

@@ -50,7 +50,7 @@ TEST(PauseTest, ARequestMayShortenOurOwnWait) {
   Pause pause(clock);
   for (int i = 0; i < 12; ++i) pause.Begin(kWhy, 0);
   EXPECT_NE(pause.blocks_requests(), nullptr);
-  clock.now += Pause::kFirstMs;
+  clock.now += Pause::kBetweenRequestsMs;
   EXPECT_EQ(pause.blocks_requests(), nullptr);
   EXPECT_NE(pause.active(), nullptr);
   EXPECT_TRUE(pause.Cut());
