@@ -319,6 +319,31 @@ def test_hostile_http_is_refused_and_harms_nobody():
                "permit")
 
 
+def test_numbers_out_of_range_are_refused():
+    # A31: limits of 2^63 and below zero, forged page tokens, tiles that are
+    # not there.
+    with Rig() as one:
+        one.all_up()
+        admin = {"Authorization": "Bearer " + one.token("--admin")}
+        status, body = one.https("/v1/devices", headers=admin)
+        expect(status == 200, status, body)
+        device = one.cli("status")[1]["device_id"]
+        for query in ("limit=9223372036854775808", "limit=-1", "limit=0",
+                      "limit=1001", "limit=1e3", "limit=", "limit=1&limit=2",
+                      "after=..", "after=" + "0" * 33, "after=" + "f" * 4096,
+                      "offset=1"):
+            status, body = one.https("/v1/devices?" + query, headers=admin)
+            expect(status == 400, query, status, body)
+        status, body = one.https(f"/v1/devices?after={device}", headers=admin)
+        expect(status == 200, status, body)
+        for tile in ("0/x9223372036854775808", "64/000", "-1/000",
+                     "0/x999/999", "0/000.p/257", "0/000.p/0", "0/..%2f..",
+                     "0/" + "x001/" * 500 + "000"):
+            status, body = one.https("/v1/log/tile/" + tile)
+            expect(status in (400, 404, 414), tile, status, body)
+        expect(one.service.running(), "the service died")
+
+
 def test_idle_and_slow_connections_do_not_delay_others():
     # F20: 2,000 idle connections and a slowloris: a new request < 1 s.
     with Rig(service="[limits]\nconnections = 4096\n") as one:

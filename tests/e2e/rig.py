@@ -8,6 +8,7 @@ Everything that a Rig started ends with it. A test file defines functions
 """
 import base64
 import contextlib
+import importlib
 import json
 import os
 import pathlib
@@ -466,6 +467,19 @@ class Rig:
         with contextlib.closing(sqlite3.connect(
                 f"file:{self.store}/ledger.db?mode=ro", uri=True)) as db:
             return db.execute(query, values).fetchall()
+
+
+    def messages(self, name):
+        """The Python classes of countersign/v1/NAME.proto."""
+        out = self.dir / "python"
+        if not out.exists():
+            out.mkdir()
+            protos = SOURCE / "attest/proto"
+            subprocess.run(["protoc", f"--python_out={out}", f"-I{protos}",
+                            *map(str, protos.glob("countersign/v1/*.proto"))],
+                           check=True)
+            sys.path.insert(0, str(out))
+        return importlib.import_module(f"countersign.v1.{name}_pb2")
 
 
 def junit(path, results):
