@@ -55,6 +55,9 @@ struct PeerIdentity {
   std::string unit;          // Of the system's service manager, or empty.
   std::string user_unit;     // Of the user's own: a name of the user's choice.
   std::string container_id;  // 64 hex digits, or empty. As `user_unit`.
+  // Seen at this moment; their absence proves nothing.
+  bool traced = false;     // Somebody debugs it.
+  bool preloaded = false;  // LD_PRELOAD or LD_AUDIT was in its environment.
   // Nearest first, at most 16, ending at pid 1. A hint: any process of the
   // same user can arrange to have this parent.
   std::vector<ParentProcess> parents;

@@ -178,6 +178,11 @@ Result<PeerIdentity> PinnedPeer::Describe() const {
   identity.unit = std::move(cgroup.unit);
   identity.user_unit = std::move(cgroup.user_unit);
   identity.container_id = std::move(cgroup.container_id);
+  CS_ASSIGN_OR_RETURN(const ProcUser now, ReadUser(state_->pid));
+  identity.traced = now.tracer != 0;
+  const Result<std::string> environment = ReadProc(state_->pid, "environ");
+  identity.preloaded =
+      environment.has_value() && LoadsForeignCode(*environment);
   identity.parents = ParentsOf(state_->pid, kMaxParents);
   CS_RETURN_IF_ERROR(Verify());
   return identity;

@@ -11,7 +11,8 @@
 namespace countersign::platform {
 namespace {
 
-constexpr size_t kMaxText = 16 * 1024;
+constexpr size_t kMaxText = 256 * 1024;
+constexpr size_t kPiece = 4096;
 constexpr std::string_view kDeleted = " (deleted)";
 
 std::string PathOf(uint32_t pid, std::string_view name) {
@@ -42,17 +43,15 @@ Result<std::string> ReadProc(uint32_t pid, std::string_view name) {
   const std::string path = PathOf(pid, name);
   const OwnedHandle file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.valid()) return ProcError(path);
-  std::string text(kMaxText, '\0');
-  size_t filled = 0;
-  while (filled < text.size()) {
-    const ssize_t got =
-        ::read(file.get(), text.data() + filled, text.size() - filled);
+  std::string text;
+  while (text.size() < kMaxText) {
+    std::array<char, kPiece> piece;
+    const ssize_t got = ::read(file.get(), piece.data(), piece.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return ProcError(path);
     if (got == 0) break;
-    filled += static_cast<size_t>(got);
+    text.append(piece.data(), static_cast<size_t>(got));
   }
-  text.resize(filled);
   return text;
 }
 

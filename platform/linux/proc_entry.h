@@ -13,7 +13,7 @@
 
 namespace countersign::platform {
 
-// The start of /proc/PID/`name`, at most 16 KiB. kPeerGone when there is no
+// The start of /proc/PID/`name`, at most 256 KiB. kPeerGone when there is no
 // such process, kPeerIdentityUnknown when we may not look.
 [[nodiscard]] Result<std::string> ReadProc(uint32_t pid, std::string_view name);
 [[nodiscard]] Result<ProcStat> ReadStat(uint32_t pid);

@@ -112,14 +112,28 @@ Result<ProcStat> ParseStat(std::string_view text) {
 Result<ProcUser> ParseStatus(std::string_view text) {
   const auto uids = Line(text, "Uid:");
   const auto gids = Line(text, "Gid:");
-  if (uids.size() != 4 || gids.size() != 4) return Unknown("status");
+  const auto tracers = Line(text, "TracerPid:");
+  if (uids.size() != 4 || gids.size() != 4 || tracers.size() != 1) {
+    return Unknown("status");
+  }
   const auto real = Number<uint32_t>(uids[0]);
   const auto effective = Number<uint32_t>(uids[1]);
   const auto group = Number<uint32_t>(gids[1]);
-  if (!real.has_value() || !effective.has_value() || !group.has_value()) {
+  const auto tracer = Number<uint32_t>(tracers[0]);
+  if (!real.has_value() || !effective.has_value() || !group.has_value() ||
+      !tracer.has_value()) {
     return Unknown("status");
   }
-  return ProcUser{*real, *effective, *group};
+  return ProcUser{*real, *effective, *group, *tracer};
+}
+
+bool LoadsForeignCode(std::string_view environ_text) {
+  for (const std::string_view entry : Split(environ_text, '\0')) {
+    for (const std::string_view name : {"LD_PRELOAD=", "LD_AUDIT="}) {
+      if (entry.starts_with(name) && entry.size() > name.size()) return true;
+    }
+  }
+  return false;
 }
 
 ProcCgroup ParseCgroup(std::string_view text) {

@@ -26,10 +26,15 @@ struct ProcUser {
   uint32_t real_uid = 0;
   uint32_t effective_uid = 0;
   uint32_t effective_gid = 0;
+  uint32_t tracer = 0;  // Pid of who debugs it, or 0.
 };
 
-// The Uid: and Gid: lines of /proc/PID/status. kPeerIdentityUnknown.
+// The Uid:, Gid: and TracerPid: lines of /proc/PID/status.
+// kPeerIdentityUnknown.
 [[nodiscard]] Result<ProcUser> ParseStatus(std::string_view text);
+
+// True if /proc/PID/environ loads foreign code: LD_PRELOAD or LD_AUDIT.
+[[nodiscard]] bool LoadsForeignCode(std::string_view environ_text);
 
 struct ProcCgroup {
   // The outermost systemd unit, which only the system's manager can name.

@@ -13,6 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   (void)ParseStat(text);
   (void)ParseStatus(text);
+  (void)LoadsForeignCode(text);
   const ProcCgroup cgroup = ParseCgroup(text);
   for (const std::string& unit : {cgroup.unit, cgroup.user_unit}) {
     if (!unit.empty() && !CheckText(unit, 256, "unit")) std::abort();

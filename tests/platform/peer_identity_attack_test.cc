@@ -6,6 +6,7 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -265,6 +266,53 @@ TEST_F(PeerIdentityAttackTest, MarksAProgramThatRunsFromMemory) {
   EXPECT_TRUE(identity->executable.memfd);
   EXPECT_TRUE(identity->executable.deleted);
   EXPECT_EQ(identity->executable.path, "");
+}
+
+// A45: an allowed program with foreign code inside. Recorded where it shows.
+TEST_F(PeerIdentityAttackTest, MarksAProgramWithAPreloadedLibrary) {
+  const ForkedChild running([&] {
+    ::setenv("LD_PRELOAD", "libm.so.6", 1);
+    Exec(kAllowed, "connect", path());
+  });
+  LocalConnection connection = AcceptSoon(*listener_);
+  (void)ReadSoon(connection);
+  const auto peer = PinnedPeer::FromSocket(connection);
+  ASSERT_TRUE(Succeeds(peer));
+  const auto identity = peer->Describe();
+  ASSERT_TRUE(Succeeds(identity));
+  EXPECT_TRUE(identity->preloaded);
+  EXPECT_FALSE(identity->traced);
+}
+
+TEST_F(PeerIdentityAttackTest, MarksAProgramThatIsDebugged) {  // A45
+  const ForkedChild running([&] { Exec(kAllowed, "connect", path()); });
+  LocalConnection connection = AcceptSoon(*listener_);
+  (void)ReadSoon(connection);
+  const auto peer = PinnedPeer::FromSocket(connection);
+  ASSERT_TRUE(Succeeds(peer));
+  EXPECT_FALSE(peer->Describe()->traced);
+  if (::ptrace(PTRACE_SEIZE, running.pid(), nullptr, nullptr) != 0) {
+    GTEST_SKIP() << "ptrace is not allowed here";
+  }
+  EXPECT_TRUE(peer->Describe()->traced);
+  EXPECT_FALSE(peer->Describe()->preloaded);
+}
+
+// A45: of a script, the interpreter is what the kernel shows.
+TEST_F(PeerIdentityAttackTest, ShowsTheInterpreterOfAScript) {
+  const std::string script = folder_ / "agent";
+  std::ofstream(script) << "#!/bin/sh\nkill -STOP $$\n";
+  fs::permissions(script, fs::perms(0755));
+  const ForkedChild running([&] {
+    ::execl(script.c_str(), script.c_str(), nullptr);
+    ::_exit(1);
+  });
+  ASSERT_EQ(::waitpid(running.pid(), nullptr, WUNTRACED), running.pid());
+  const auto peer = PinnedPeer::FromProcess(OwnedHandle(
+      static_cast<Handle>(::syscall(SYS_pidfd_open, running.pid(), 0))));
+  ASSERT_TRUE(Succeeds(peer));
+  EXPECT_EQ(peer->Describe()->executable.path,
+            fs::canonical("/bin/sh").string());
 }
 
 // A43

@@ -44,18 +44,34 @@ TEST(ParseStatTest, RejectsNumbersThatAreNone) {
 
 TEST(ParseStatusTest, ReadsTheUser) {
   const auto user = ParseStatus(
-      "Name:\tbash\nUid:\t1000\t1001\t1002\t1003\nGid:\t5\t6\t7\t8\n");
+      "Name:\tbash\nTracerPid:\t77\nUid:\t1000\t1001\t1002\t1003\nGid:"
+      "\t5\t6\t7\t8\n");
   ASSERT_TRUE(Succeeds(user));
   EXPECT_EQ(user->real_uid, 1000u);
   EXPECT_EQ(user->effective_uid, 1001u);
   EXPECT_EQ(user->effective_gid, 6u);
+  EXPECT_EQ(user->tracer, 77u);
 }
 
 TEST(ParseStatusTest, RejectsMissingLines) {
-  EXPECT_TRUE(FailsWith(ParseStatus("Uid:\t1\t1\t1\t1\n"),
-                        ErrorCode::kPeerIdentityUnknown));
-  EXPECT_TRUE(FailsWith(ParseStatus("Uid:\t1\t1\t1\nGid:\t1\t1\t1\t1\n"),
-                        ErrorCode::kPeerIdentityUnknown));
+  const std::string tracer = "TracerPid:\t0\n";
+  const std::string uid = "Uid:\t1\t1\t1\t1\n";
+  const std::string gid = "Gid:\t1\t1\t1\t1\n";
+  ASSERT_TRUE(Succeeds(ParseStatus(tracer + uid + gid)));
+  for (const std::string& text :
+       {tracer + uid, uid + gid, tracer + gid, tracer + "Uid:\t1\t1\t1\n" + gid,
+        tracer + "Uid:\t1\tx\t1\t1\n" + gid}) {
+    EXPECT_TRUE(FailsWith(ParseStatus(text), ErrorCode::kPeerIdentityUnknown))
+        << text;
+  }
+}
+
+TEST(LoadsForeignCodeTest, LooksForWholeVariables) {
+  using std::string_literals::operator""s;
+  EXPECT_TRUE(LoadsForeignCode("A=1\0LD_PRELOAD=/x.so\0B=2\0"s));
+  EXPECT_TRUE(LoadsForeignCode("LD_AUDIT=/x.so"s));
+  EXPECT_FALSE(LoadsForeignCode("A=LD_PRELOAD=/x.so\0LD_PRELOAD=\0"s));
+  EXPECT_FALSE(LoadsForeignCode(""));
 }
 
 TEST(ParseCgroupTest, ReadsTheSystemUnit) {
