@@ -1,7 +1,6 @@
 #include "tests/bench/load_client.h"
 
 #include <poll.h>
-#include <time.h>
 
 #include <optional>
 
@@ -18,13 +17,6 @@ using std::chrono::steady_clock;
 constexpr size_t kReadSize = 256 * 1024;
 constexpr milliseconds kAnswerTimeout{60'000};
 constexpr milliseconds kTick{10};
-
-double OwnCpuSeconds() {
-  timespec spent{};
-  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
-  return static_cast<double>(spent.tv_sec) +
-         static_cast<double>(spent.tv_nsec) / 1e9;
-}
 
 double MillisecondsBetween(TimePoint from, TimePoint to) {
   return std::chrono::duration<double, std::milli>(to - from).count();
@@ -198,6 +190,7 @@ Status LoadClient::Drain() {
 
 Result<Measurement> LoadClient::Flood(size_t outstanding, Seconds warm_up,
                                       Seconds window) {
+  const uint64_t answered_before = answered_;
   const TimePoint start = steady_clock::now();
   const auto fill = [&] {
     const TimePoint now = steady_clock::now();
@@ -208,7 +201,6 @@ Result<Measurement> LoadClient::Flood(size_t outstanding, Seconds warm_up,
     CS_RETURN_IF_ERROR(Turn(kTick));
   }
   latencies_ms_.clear();
-  const double cpu_before = OwnCpuSeconds();
   const TimePoint begin = steady_clock::now();
   measuring_ = true;
   while (steady_clock::now() - begin < window) {
@@ -216,19 +208,18 @@ Result<Measurement> LoadClient::Flood(size_t outstanding, Seconds warm_up,
     CS_RETURN_IF_ERROR(Turn(kTick));
   }
   Measurement seen;
-  seen.own_cpu_seconds = OwnCpuSeconds() - cpu_before;
   seen.latencies_ms = latencies_ms_;
   // The first completion starts the clock and is not counted.
   seen.completed = latencies_ms_.empty() ? 0 : latencies_ms_.size() - 1;
   seen.seconds = MillisecondsBetween(first_, last_) / 1000;
   CS_RETURN_IF_ERROR(Drain());
+  seen.all = answered_ - answered_before;
   return seen;
 }
 
 Result<Measurement> LoadClient::Count(size_t outstanding, size_t count) {
   latencies_ms_.clear();
   measuring_ = true;
-  const double cpu_before = OwnCpuSeconds();
   const TimePoint begin = steady_clock::now();
   for (size_t left = count; left > 0;) {
     const TimePoint now = steady_clock::now();
@@ -238,7 +229,7 @@ Result<Measurement> LoadClient::Count(size_t outstanding, size_t count) {
   while (under_way() > 0) CS_RETURN_IF_ERROR(Turn(kAnswerTimeout));
   Measurement seen{.completed = latencies_ms_.size(),
                    .seconds = MillisecondsBetween(begin, last_) / 1000,
-                   .own_cpu_seconds = OwnCpuSeconds() - cpu_before,
+                   .all = latencies_ms_.size(),
                    .latencies_ms = latencies_ms_};
   CS_RETURN_IF_ERROR(Drain());
   return seen;
@@ -247,7 +238,6 @@ Result<Measurement> LoadClient::Count(size_t outstanding, size_t count) {
 Result<Measurement> LoadClient::AtRate(double per_second, Seconds window) {
   latencies_ms_.clear();
   measuring_ = true;
-  const double cpu_before = OwnCpuSeconds();
   const TimePoint begin = steady_clock::now();
   const auto total = static_cast<size_t>(per_second * window.count());
   const auto due = [&](size_t i) {
@@ -264,7 +254,7 @@ Result<Measurement> LoadClient::AtRate(double per_second, Seconds window) {
   while (under_way() > 0) CS_RETURN_IF_ERROR(Turn(kAnswerTimeout));
   Measurement seen{.completed = latencies_ms_.size(),
                    .seconds = MillisecondsBetween(begin, last_) / 1000,
-                   .own_cpu_seconds = OwnCpuSeconds() - cpu_before,
+                   .all = latencies_ms_.size(),
                    .latencies_ms = latencies_ms_};
   CS_RETURN_IF_ERROR(Drain());
   return seen;

@@ -24,7 +24,7 @@ using TimePoint = std::chrono::steady_clock::time_point;
 struct Measurement {
   size_t completed = 0;  // Inside the window.
   double seconds = 0;    // From the first to the last completion of it.
-  double own_cpu_seconds = 0;
+  size_t all = 0;        // Before and after the window as well.
   std::vector<double> latencies_ms;  // Of what completed inside the window.
 };
 

@@ -39,7 +39,7 @@ Json ToJson(const Measurement& seen) {
           {"per_second",
            seen.seconds > 0 ? static_cast<double>(seen.completed) / seen.seconds
                             : 0},
-          {"own_cpu_seconds", seen.own_cpu_seconds},
+          {"all", seen.all},
           {"p50_ms", Quantile(seen.latencies_ms, 0.5)},
           {"p95_ms", Quantile(seen.latencies_ms, 0.95)},
           {"max_ms", Quantile(seen.latencies_ms, 1)}};

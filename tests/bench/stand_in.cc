@@ -1,11 +1,12 @@
 // bench-stand-in: countersign-uplink and the service in one, as cheap as can
 // be, so that the agent is measured by itself.
 //
-//   bench-stand-in --socket UPLINK_SOCKET --key SERVICE_KEY_PEM --issuer URL
+//   bench-stand-in --key PEM --jwks       prints the JWK Set to pin
+//   bench-stand-in --key PEM --issuer URL --socket UPLINK_SOCKET
 //
-// Permits everything without looking at evidence; keeps no ledger and issues
-// no grant. Its answers are signed with the service's key, since the daemon
-// believes no other.
+// Enrolls one device and permits everything without looking at evidence; keeps
+// no ledger and issues no grant. Its answers are signed, since the daemon
+// believes no others.
 #include <getopt.h>
 
 #include <cstdio>
@@ -18,7 +19,10 @@
 #include "attest/base/digest.h"
 #include "attest/jose/jws.h"
 #include "attest/jose/signed_answer.h"
-#include "attest/statement/limits.h"
+#include "attest/tpm/constants.h"
+#include "attest/tpm/make_credential.h"
+#include "attest/tpm/pcr_selection.h"
+#include "attest/tpm/public_area.h"
 #include "countersign/v1/service.pb.h"
 #include "countersign/v1/statements.pb.h"
 #include "countersign/v1/uplink.pb.h"
@@ -44,6 +48,8 @@ class StandIn {
  private:
   Status Answer(ByteSpan payload);
   Result<v1::ServiceSigned> AnswerTo(const v1::UplinkRequest& request);
+  Result<std::string> OnEnrollment(const std::string& body);
+  Result<std::string> OnActivation();
   Result<std::string> OnChallenge(const std::string& body);
   Result<std::string> OnSession(const std::string& body);
   Result<std::string> OnActions(const std::string& body);
@@ -51,7 +57,7 @@ class StandIn {
   platform::LocalConnection connection_;
   jose::Es256Key key_;
   std::string issuer_;
-  std::string device_id_;
+  v1::DeviceRecord record_;
   std::string session_id_;
   std::string epoch_nonce_ = AsString(RandomBytes(32));
 };
@@ -90,29 +96,76 @@ Status StandIn::Answer(ByteSpan payload) {
 }
 
 Result<v1::ServiceSigned> StandIn::AnswerTo(const v1::UplinkRequest& request) {
-  std::string_view kind;
+  jose::AnswerAddress address{issuer_, ToHex(AsBytes(record_.device_id())), ""};
   Result<std::string> payload = Fail(ErrorCode::kNotFound, request.path());
   if (request.path() == "/v1/actions") {
-    kind = jose::kKindDecisions;
+    address.kind = jose::kKindDecisions;
     payload = OnActions(request.body());
   } else if (request.path() == "/v1/challenges") {
-    kind = jose::kKindChallenge;
+    address.kind = jose::kKindChallenge;
     payload = OnChallenge(request.body());
   } else if (request.path() == "/v1/sessions") {
-    kind = jose::kKindSession;
+    address.kind = jose::kKindSession;
     payload = OnSession(request.body());
+  } else if (request.path() == "/v1/enrollments") {
+    address = {issuer_, "", std::string(jose::kKindEnrollment)};
+    payload = OnEnrollment(request.body());
+  } else if (request.path().ends_with("/activation")) {
+    address = {issuer_, "", std::string(jose::kKindDeviceRecord)};
+    payload = OnActivation();
   }
   if (!payload.has_value()) return tl::unexpected(payload.error());
-  const jose::AnswerAddress address{issuer_, ToHex(AsBytes(device_id_)),
-                                    std::string(kind)};
   return jose::SignAnswer(key_, address, AsBytes(request.body()),
                           *std::move(payload), std::time(nullptr));
+}
+
+Result<std::string> StandIn::OnEnrollment(const std::string& body) {
+  v1::EnrollmentRequest request;
+  if (!request.ParseFromString(body)) return Fail(ErrorCode::kBadRequest);
+  CS_ASSIGN_OR_RETURN(const auto ak,
+                      tpm::PublicArea::Parse(AsBytes(request.ak_public())));
+  record_.set_issuer(issuer_);
+  record_.set_device_id(AsString(RandomBytes(16)));
+  record_.set_certified_ek(request.certified_ek());
+  record_.set_ak_public(request.ak_public());
+  record_.set_ak_name(AsString(ak.name()));
+  record_.set_pcr_selection(tpm::PcrSelection::Default().ToText());
+  v1::EnrollmentAnswer answer;
+  for (const v1::EkMaterial& material : request.eks()) {
+    const bool is_parent =
+        record_.eks_size() == static_cast<int>(request.certified_ek());
+    v1::EkRecord& ek = *record_.add_eks();
+    ek.set_public_area(material.public_area());
+    CS_ASSIGN_OR_RETURN(const auto area,
+                        tpm::PublicArea::Parse(AsBytes(ek.public_area())));
+    ek.set_name(AsString(area.name()));
+    if (!is_parent) continue;
+    CS_ASSIGN_OR_RETURN(
+        const Bytes parent,
+        tpm::QualifiedNameOfPrimary(tpm::kRhEndorsement, area.name()));
+    CS_ASSIGN_OR_RETURN(const Bytes signer,
+                        tpm::QualifiedName(parent, ak.name()));
+    record_.set_qualified_signer(AsString(signer));
+    CS_ASSIGN_OR_RETURN(
+        const auto credential,
+        tpm::MakeCredential(area, ak.name(), Secret(RandomBytes(32))));
+    answer.set_credential_blob(AsString(credential.id_object));
+    answer.set_encrypted_secret(AsString(credential.encrypted_secret));
+  }
+  answer.set_enrollment_id(AsString(RandomBytes(16)));
+  answer.set_nonce(AsString(RandomBytes(32)));
+  answer.set_issuer(issuer_);
+  answer.set_pcr_selection(record_.pcr_selection());
+  return answer.SerializeAsString();
+}
+
+Result<std::string> StandIn::OnActivation() {
+  return record_.SerializeAsString();
 }
 
 Result<std::string> StandIn::OnChallenge(const std::string& body) {
   v1::ChallengeRequest request;
   if (!request.ParseFromString(body)) return Fail(ErrorCode::kBadRequest);
-  device_id_ = request.device_id();
   v1::ChallengeAnswer answer;
   answer.set_nonce(epoch_nonce_);
   answer.set_ttl_s(request.purpose() == "epoch" ? kEpochSeconds
@@ -166,34 +219,49 @@ Result<std::string> StandIn::OnActions(const std::string& body) {
   return answer.SerializeAsString();
 }
 
-Status Run(const std::string& socket, const std::string& key_file,
-           const std::string& issuer) {
-  std::ifstream file(key_file);
+struct Flags {
+  std::string key;
+  std::string issuer;
+  std::string socket;
+  bool jwks = false;
+};
+
+Status Run(const Flags& flags) {
+  std::ifstream file(flags.key);
   const std::string pem{std::istreambuf_iterator<char>(file), {}};
   CS_ASSIGN_OR_RETURN(jose::Es256Key key, jose::Es256Key::FromPem(pem));
-  CS_ASSIGN_OR_RETURN(auto connection, platform::LocalConnection::Connect(
-                                           socket, std::chrono::seconds(10)));
-  return StandIn(std::move(connection), std::move(key), issuer).Serve();
+  if (flags.jwks) {
+    jose::KeySet keys;
+    keys.Add(key.public_key());
+    std::puts(keys.ToJson().c_str());
+    return {};
+  }
+  CS_ASSIGN_OR_RETURN(auto connection,
+                      platform::LocalConnection::Connect(
+                          flags.socket, std::chrono::seconds(10)));
+  return StandIn(std::move(connection), std::move(key), flags.issuer).Serve();
 }
 
 }  // namespace
 }  // namespace countersign::bench
 
 int main(int argc, char** argv) {
+  using namespace countersign;
   const option options[] = {{"socket", required_argument, nullptr, 's'},
                             {"key", required_argument, nullptr, 'k'},
                             {"issuer", required_argument, nullptr, 'i'},
+                            {"jwks", no_argument, nullptr, 'j'},
                             {nullptr, 0, nullptr, 0}};
-  std::string socket;
-  std::string key;
-  std::string issuer;
+  bench::Flags flags;
   int given = 0;
   while ((given = getopt_long(argc, argv, "", options, nullptr)) != -1) {
     if (given == '?') return 2;
-    (given == 's' ? socket : given == 'k' ? key : issuer) = optarg;
+    if (given == 's') flags.socket = optarg;
+    if (given == 'k') flags.key = optarg;
+    if (given == 'i') flags.issuer = optarg;
+    if (given == 'j') flags.jwks = true;
   }
-  const countersign::Status status =
-      countersign::bench::Run(socket, key, issuer);
+  const Status status = bench::Run(flags);
   if (status.has_value()) return 0;
   std::fprintf(stderr, "bench-stand-in: %s: %s\n",
                std::string(Name(status.error().code)).c_str(),
