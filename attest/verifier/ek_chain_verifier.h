@@ -49,8 +49,8 @@ struct EkIdentity {
 //   kEkCertMismatch         the first one's key is not `ek`
 //   kEkCertUnknownCritical  a critical extension that is not understood
 //   kEkCertUsage            CA:TRUE, or no tcg-kp-EKCertificate usage
-//   kEkCertExpired, kEkCertNotYetValid, kEkCertRevoked,
-//   kEkCertWeakSignature    of any certificate below the root
+//   kEkCertExpired, kEkCertNotYetValid   of any certificate up to the root
+//   kEkCertRevoked, kEkCertWeakSignature of any below the root
 //   kEkCertUntrusted        does not lead to a root, or a signature is bad
 [[nodiscard]] Result<EkIdentity> VerifyEkChain(const tpm::PublicArea& ek,
                                                std::span<const Bytes> chain,

@@ -16,8 +16,8 @@ constexpr std::string_view kOrder =
     "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551";
 
 const Bytes& Message() {
-  static const Bytes message = ToBytes(AsBytes("what was signed"));
-  return message;
+  static const Bytes kMessage = ToBytes(AsBytes("what was signed"));
+  return kMessage;
 }
 
 Bytes Ecdsa(ByteSpan r, ByteSpan s) {
