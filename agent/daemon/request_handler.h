@@ -87,7 +87,7 @@ class RequestHandler final : public ServerHandler, public SessionListener {
   };
   using AskPtr = std::shared_ptr<Ask>;
 
-  [[nodiscard]] Status CheckFrame(const Client& client, const Frame& frame,
+  [[nodiscard]] Status CheckFrame(Client& client, const Frame& frame,
                                   const v1::Request& request) const;
   [[nodiscard]] Result<CallerPtr> IdentifyCaller(
       const std::shared_ptr<const platform::PinnedPeer>& peer) const;

@@ -182,6 +182,7 @@ void Server::Deliver(ConnectionId id, platform::Received received) {
     connection->processes.push_back(std::move(process));
   }
   connection->decoder.Feed(received.bytes);
+  const uint64_t read = ++reads_;
 
   bool any = false;
   // The handler may do anything, so look the connection up after each call.
@@ -197,7 +198,7 @@ void Server::Deliver(ConnectionId id, platform::Received received) {
     const size_t of_peer = ++outstanding_of_pid_[connection->peer.pid];
     handler_.OnFrame(id, Frame{**std::move(payload), connection->writer,
                                std::exchange(connection->processes, {}),
-                               of_peer > limits_.outstanding_per_peer});
+                               of_peer > limits_.outstanding_per_peer, read});
   }
   if (connection == nullptr || connection->closing) return;
   buffered_in_ -= connection->counted_in;

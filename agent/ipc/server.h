@@ -29,6 +29,9 @@ struct Frame {
   std::vector<platform::OwnedHandle> processes;
   // The peer has as many requests under way as it may: refuse this one.
   bool over_quota = false;
+  // Equal for frames that one read completed: what was checked of the peer
+  // since that read holds for all of them. Never 0.
+  uint64_t read = 0;
 };
 
 class ServerHandler {
@@ -118,6 +121,7 @@ class Server {
   platform::EventLoop::TimerId accept_timer_ = 0;
   platform::EventLoop::TimerId stall_timer_ = 0;
   ConnectionId next_id_ = 1;
+  uint64_t reads_ = 0;
   std::unordered_map<ConnectionId, std::unique_ptr<Connection>> table_;
   std::unordered_map<uint32_t, size_t> connections_of_uid_;
   std::unordered_map<uint32_t, size_t> outstanding_of_pid_;

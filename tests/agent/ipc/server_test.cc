@@ -67,6 +67,36 @@ TEST(ServerTest, ServesAThousandClientsAtOnce) {
   }
 }
 
+// What is checked of a peer once a read must never stand for a later one.
+TEST(ServerTest, SaysWhichFramesArrivedTogether) {
+  std::vector<uint64_t> reads;
+  EchoServer server({}, [&](Server& s, ConnectionId id, v1::Request request,
+                            const Frame& frame) {
+    reads.push_back(frame.read);
+    EchoServer::Echo(s, id, request);
+  });
+  auto connection = ConnectRaw(server);
+  const auto payload = EncodeRequest(StatusAsk(), Encoding::kProtobuf);
+  ASSERT_TRUE(Succeeds(payload));
+  Bytes frame;
+  AppendFrame(*payload, frame);
+  Bytes two = frame;
+  two.insert(two.end(), frame.begin(), frame.end());
+  const auto seen = [&] {
+    std::vector<uint64_t> copy;
+    server.thread().Sync([&] { copy = reads; });
+    return copy;
+  };
+  ASSERT_TRUE(Succeeds(connection.WriteAll(two, seconds(5))));
+  ASSERT_TRUE(WaitFor([&] { return seen().size() == 2; }));
+  ASSERT_TRUE(Succeeds(connection.WriteAll(frame, seconds(5))));
+  ASSERT_TRUE(WaitFor([&] { return seen().size() == 3; }));
+  const auto all = seen();
+  EXPECT_NE(all[0], 0u);
+  EXPECT_EQ(all[0], all[1]);
+  EXPECT_NE(all[1], all[2]);
+}
+
 // A49
 TEST(ServerTest, DisconnectsAClientThatNeverReadsAndServesTheOthers) {
   ServerLimits limits;
