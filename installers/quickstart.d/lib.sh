@@ -46,6 +46,17 @@ quietly() {
   "$@" >"$log" 2>&1 </dev/null || fail "$(basename "$1") did not work" "$log"
 }
 
+# with_percent LOG COMMAND…: the same for a build; a terminal sees how far it is.
+with_percent() {
+  local log=$1 line
+  shift
+  "$@" 2>&1 </dev/null | tee "$log" | while IFS= read -r line; do
+    if [[ -t 1 && $line =~ ^\[([0-9]+)/([0-9]+)\] ]]; then
+      printf '%3d %%\b\b\b\b\b' $((100 * BASH_REMATCH[1] / BASH_REMATCH[2]))
+    fi
+  done || fail 'the build did not work' "$log"
+}
+
 # -- programs in the background -----------------------------------------------
 
 # Field 22 of /proc/PID/stat: with it a pid names one process and no other.
