@@ -21,6 +21,7 @@ command=$1
 mkdir -p "$2"
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 dir=$(cd "$2" && pwd)
+[ ${#dir} -le 90 ] || die "$dir is too long for a socket in it"
 tcti="swtpm:path=$dir/tpm.sock"
 export TPM2TOOLS_TCTI=$tcti TSS2_LOG=all+none
 

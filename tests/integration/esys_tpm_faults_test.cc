@@ -24,7 +24,7 @@ using std::chrono::steady_clock;
 using tpm::KeyType;
 
 const tpm::PcrSelection kBoot = tpm::PcrSelection::Default();
-const EsysTpmOptions kImpatient = {.command_timeout = milliseconds(400),
+const EsysTpmOptions kImpatient = {.command_timeout = milliseconds(1000),
                                    .create_timeout = milliseconds(5000)};
 
 Sha256Digest DigestOf(std::string_view text) { return Sha256(AsBytes(text)); }
@@ -73,11 +73,11 @@ TEST_F(EsysTpmFaultsTest, TimesOutWhenTheTpmHangs) {  // F11
   rig_.Pause();
   const auto start = steady_clock::now();
   EXPECT_TRUE(FailsWith(Quote(*tpm), ErrorCode::kTpmTimeout));
-  EXPECT_LT(steady_clock::now() - start, milliseconds(1000));
+  EXPECT_LT(steady_clock::now() - start, milliseconds(3000));
   // While it hangs, further calls fail at once and leave no threads behind.
   const auto again = steady_clock::now();
   EXPECT_TRUE(FailsWith(Quote(*tpm), ErrorCode::kTpmTimeout));
-  EXPECT_LT(steady_clock::now() - again, milliseconds(100));
+  EXPECT_LT(steady_clock::now() - again, milliseconds(500));
   rig_.Resume();
   for (int i = 0; i < 100 && !Quote(*tpm).has_value(); ++i) {
     std::this_thread::sleep_for(milliseconds(20));
@@ -90,7 +90,7 @@ TEST_F(EsysTpmFaultsTest, TimesOutWhenTheTpmHangsAtConnect) {  // F11
   const auto start = steady_clock::now();
   EXPECT_TRUE(FailsWith(EsysTpm::Open(rig_.tcti(), kImpatient),
                         ErrorCode::kTpmTimeout));
-  EXPECT_LT(steady_clock::now() - start, milliseconds(1000));
+  EXPECT_LT(steady_clock::now() - start, milliseconds(3000));
 }
 
 TEST_F(EsysTpmFaultsTest, QuotesAgainAfterTheTpmCrashed) {  // F12
@@ -119,7 +119,7 @@ TEST_F(EsysTpmFaultsTest, StopsWaitingAtTheDeadline) {  // F13
   const auto tpm = Enrolled("count=30:rc=0x922", kImpatient);
   const auto start = steady_clock::now();
   EXPECT_TRUE(FailsWith(Quote(*tpm), ErrorCode::kTpmRetry));
-  EXPECT_LT(steady_clock::now() - start, milliseconds(1000));
+  EXPECT_LT(steady_clock::now() - start, milliseconds(3000));
 }
 
 TEST_F(EsysTpmFaultsTest, TellsHowLongALockoutLasts) {  // F14

@@ -33,12 +33,13 @@ bool IsTpmError(ErrorCode code) {
 // What is done to one answer, as an option of tcti_delay.
 std::vector<std::string> Faults() {
   std::vector<std::string> faults;
-  for (size_t at = 0; at < 160; at += at < 32 ? 1 : 16) {
+  // Lengths and tags lie at even offsets of the answers that we get.
+  for (size_t at = 0; at < 160; at += at < 32 ? 2 : 16) {
     faults.push_back("poke=" + std::to_string(at) + ".ffff");
     faults.push_back("poke=" + std::to_string(at) + ".0000");
-    if (at >= 9) faults.push_back("flip=" + std::to_string(at));
+    if (at % 4 == 0) faults.push_back("flip=" + std::to_string(at + 1));
   }
-  for (size_t size = 0; size < 60; size += size < 12 ? 1 : 12) {
+  for (const size_t size : {0, 1, 6, 9, 10, 11, 13, 14, 20, 40}) {
     faults.push_back("short=" + std::to_string(size));
   }
   for (const char* rc : {"0x1", "0x101", "0x100", "0x1df", "0x98e", "0x9a2",

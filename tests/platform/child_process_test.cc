@@ -51,6 +51,8 @@ TEST(HeldChildTest, ReturnsExitCodesAndSignals) {
 }
 
 TEST(HeldChildTest, SaysThatThereIsNoSuchCommand) {
+  // A folder in PATH that may not be searched would be the reason instead.
+  ::setenv("PATH", "/usr/bin:/bin", 1);
   auto child = HeldChild::Spawn({"no-such-command-anywhere"});
   ASSERT_TRUE(Succeeds(child));
   EXPECT_TRUE(FailsWith(child->Release({}), ErrorCode::kNotFound));
