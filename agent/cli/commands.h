@@ -6,7 +6,7 @@
 
 #include "agent/cli/context.h"
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): a library.
 class App;
 }
 

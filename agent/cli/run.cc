@@ -81,7 +81,7 @@ Result<int> RunCommand(const Options& options, const Context& context) {
   CS_ASSIGN_OR_RETURN(const v1::Response reserved,
                       client.Call(std::move(reserve), kQuickTimeout));
   const std::string id = reserved.open_session().session().session_id();
-  const auto exit_code = RunInSession(options, context, id, client);
+  auto exit_code = RunInSession(options, context, id, client);
   Close(id, client);
   return exit_code;
 }

@@ -305,13 +305,13 @@ v1::UplinkResponse CurlClient::Exchange(const v1::UplinkRequest& request,
 }
 
 bool StartLibcurl() {
-  static const bool started = [] {
+  static const bool kStarted = [] {
     if (curl_global_init(CURL_GLOBAL_SSL) != CURLE_OK) return false;
     const std::string_view backend =
         curl_version_info(CURLVERSION_NOW)->ssl_version;
     return backend.find("OpenSSL/3") != std::string_view::npos;
   }();
-  return started;
+  return kStarted;
 }
 
 }  // namespace

@@ -10,7 +10,7 @@ Lane::Lane(std::unique_ptr<AuthzClient> client, size_t capacity, Reply reply)
     : client_(std::move(client)),
       capacity_(capacity),
       reply_(std::move(reply)),
-      thread_([this](std::stop_token stop) { Run(std::move(stop)); }) {}
+      thread_([this](const std::stop_token& stop) { Run(stop); }) {}
 
 Lane::~Lane() {
   thread_.request_stop();
@@ -27,7 +27,7 @@ bool Lane::Offer(v1::UplinkRequest request) {
   return true;
 }
 
-void Lane::Run(std::stop_token stop) {
+void Lane::Run(const std::stop_token& stop) {
   while (true) {
     Waiting waiting;
     {

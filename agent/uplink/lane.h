@@ -36,7 +36,7 @@ class Lane {
     std::chrono::steady_clock::time_point since;
   };
 
-  void Run(std::stop_token stop);
+  void Run(const std::stop_token& stop);
   [[nodiscard]] v1::UplinkResponse Serve(Waiting waiting, std::stop_token stop);
 
   const std::unique_ptr<AuthzClient> client_;

@@ -46,9 +46,9 @@ std::string Describe(const STACK_OF(X509) * chain) {
 }
 
 int ObserverIndex() {
-  static const int index =
+  static const int kIndex =
       SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
-  return index;
+  return kIndex;
 }
 
 }  // namespace
