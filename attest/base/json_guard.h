@@ -16,9 +16,9 @@ inline constexpr int kMaxJsonDepth = 32;
 
 // kTooLarge    longer than `max_size` bytes
 // kBadRequest  not exactly one RFC 8259 value; a byte-order mark; a NUL byte;
-// not UTF-8;
-//              a lone surrogate; a key twice in one object (after unescaping);
-//              deeper than kMaxJsonDepth; a number outside double's range
+//              not UTF-8; a lone surrogate; a key twice in one object (after
+//              unescaping); deeper than kMaxJsonDepth; a number outside
+//              double's range
 [[nodiscard]] Status CheckJson(std::string_view text, size_t max_size);
 
 }  // namespace countersign
