@@ -37,6 +37,10 @@ void RaiseHandleLimit();
 // Keeps freed memory out of the process: one heap for all threads and no
 // growing thresholds. A daemon that is idle nearly always should look it.
 void PreferSmallHeap();
+// The same for a program that works in bursts and calls TrimHeap after each:
+// within one, some free memory stays, since to fault the pages of every buffer
+// in anew costs a fifth of its CPU time.
+void KeepHeapUntilTrimmed();
 // Gives free heap pages back to the system now.
 void TrimHeap();
 

@@ -158,7 +158,7 @@ int Main(int argc, char** argv) {
   if (!options.has_value()) return exit_code;
   // A client's malformed message is answered, not logged.
   google::protobuf::SetLogHandler(nullptr);
-  platform::PreferSmallHeap();
+  platform::KeepHeapUntilTrimmed();
   platform::RaiseHandleLimit();
   const Status served = Serve(*options);
   return served.has_value() ? 0 : Give(served.error());

@@ -105,6 +105,12 @@ void PreferSmallHeap() {
   ::mallopt(M_TRIM_THRESHOLD, 128 * 1024);
 }
 
+void KeepHeapUntilTrimmed() {
+  ::mallopt(M_ARENA_MAX, 1);
+  ::mallopt(M_MMAP_THRESHOLD, 8 * 1024 * 1024);
+  ::mallopt(M_TRIM_THRESHOLD, 16 * 1024 * 1024);
+}
+
 void TrimHeap() { ::malloc_trim(0); }
 
 }  // namespace countersign::platform
