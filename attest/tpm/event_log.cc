@@ -10,14 +10,20 @@ namespace countersign::tpm {
 namespace {
 
 // Both with their terminating zero.
-constexpr std::string_view kSpecIdSignature("Spec ID Event03", 16);
-constexpr std::string_view kStartupLocality("StartupLocality", 16);
+constexpr char kSpecIdSignature[] = "Spec ID Event03";
+constexpr char kStartupLocality[] = "StartupLocality";
 constexpr uint32_t kMaxAlgorithms = 8;
 constexpr uint32_t kNoPcr = 0xffffffff;
 
 // Digest size of each algorithm that the header announces. The sizes are the
 // log's own word, except where we read the digest.
 using Algorithms = std::map<uint16_t, size_t>;
+
+template <size_t kSize>
+bool StartsWith(ByteSpan data, const char (&signature)[kSize]) {
+  return data.size() >= kSize &&
+         Equal(data.first(kSize), AsBytes({signature, kSize}));
+}
 
 tl::unexpected<Error> Malformed(std::string detail) {
   return Fail(ErrorCode::kEventLogMalformed, std::move(detail));
@@ -26,7 +32,7 @@ tl::unexpected<Error> Malformed(std::string detail) {
 // TCG_EfiSpecIDEvent (§10.4.5.1).
 Result<Algorithms> ReadSpecId(ByteSpan data) {
   LittleEndianReader reader(data);
-  if (!Equal(reader.Take(kSpecIdSignature.size()), AsBytes(kSpecIdSignature))) {
+  if (!StartsWith(reader.Take(sizeof(kSpecIdSignature)), kSpecIdSignature)) {
     return Malformed("the log does not start with a Spec ID event");
   }
   // platformClass, specVersion minor, major, errata, uintnSize: informative.
@@ -94,10 +100,7 @@ Result<Event> ReadEvent(const Algorithms& algorithms,
 }
 
 bool IsStartupLocality(const Event& event) {
-  return event.type == kEvNoAction &&
-         event.data.size() >= kStartupLocality.size() &&
-         Equal(event.data.first(kStartupLocality.size()),
-               AsBytes(kStartupLocality));
+  return event.type == kEvNoAction && StartsWith(event.data, kStartupLocality);
 }
 
 // TCG_EfiStartupLocalityEvent (§10.4.5.3): before the first measurement.
@@ -107,7 +110,7 @@ Result<uint8_t> ReadStartupLocality(const std::vector<Event>& before,
     return IsStartupLocality(earlier) ||
            (earlier.pcr == 0 && earlier.type != kEvNoAction);
   });
-  if (event.pcr != 0 || event.data.size() != kStartupLocality.size() + 1 ||
+  if (event.pcr != 0 || event.data.size() != sizeof(kStartupLocality) + 1 ||
       late) {
     return Malformed("StartupLocality");
   }

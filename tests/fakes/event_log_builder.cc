@@ -35,8 +35,9 @@ class LittleEndianWriter {
 
 // TCG_EfiSpecIDEvent for one algorithm.
 Bytes SpecId() {
+  static constexpr char kSignature[] = "Spec ID Event03";  // And its zero.
   return LittleEndianWriter()
-      .Raw(AsBytes({"Spec ID Event03", 16}))
+      .Raw(AsBytes({kSignature, sizeof(kSignature)}))
       .U32(0)  // platformClass: client
       .U8(0)   // specVersionMinor
       .U8(2)   // specVersionMajor

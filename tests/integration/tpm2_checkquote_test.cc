@@ -33,7 +33,7 @@ class Tpm2CheckquoteTest : public testing::Test {
     fields_.extra_data = ToBytes(digest_);
     fields_.pcr_digest = ToBytes(Sha256(all));
   }
-  ~Tpm2CheckquoteTest() override {}
+  ~Tpm2CheckquoteTest() override { std::filesystem::remove_all(folder_); }
 
   // Whether tpm2_checkquote accepts the quote and the PCR values.
   [[nodiscard]] bool TheyAccept(const tpm::Quote& quote) const {

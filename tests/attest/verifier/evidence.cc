@@ -16,6 +16,7 @@ jose::Coordinate ToCoordinate(const Bytes& bytes) {
 
 std::vector<Sha256Digest> LeafHashes(const std::vector<std::string>& actions) {
   std::vector<Sha256Digest> hashes;
+  hashes.reserve(actions.size());
   for (const std::string& action : actions) {
     hashes.push_back(
         statement::LeafHash(StatementType::kAction, AsBytes(action)));
