@@ -20,20 +20,24 @@ constexpr std::array<int8_t, 256> Reverse(std::string_view alphabet) {
 constexpr auto kUrlReverse = Reverse(kUrlAlphabet);
 constexpr auto kStandardReverse = Reverse(kStandardAlphabet);
 
+// Whole groups without a branch for each character: tokens are made by the
+// thousand.
 std::string Encode(ByteSpan bytes, std::string_view alphabet) {
-  std::string text;
-  text.reserve((bytes.size() * 4 + 2) / 3 + 2);
-  uint32_t buffer = 0;
-  int bits = 0;
-  for (uint8_t byte : bytes) {
-    buffer = (buffer << 8) | byte;
-    bits += 8;
-    while (bits >= 6) {
-      bits -= 6;
-      text.push_back(alphabet[(buffer >> bits) & 63]);
+  std::string text((bytes.size() * 4 + 2) / 3, '\0');
+  char* out = text.data();
+  const auto put = [&](uint32_t group, int characters) {
+    for (int shift = 18; characters > 0; --characters, shift -= 6) {
+      *out++ = alphabet[(group >> shift) & 63];
     }
+  };
+  for (; bytes.size() >= 3; bytes = bytes.subspan(3)) {
+    put(uint32_t{bytes[0]} << 16 | uint32_t{bytes[1]} << 8 | bytes[2], 4);
   }
-  if (bits > 0) text.push_back(alphabet[(buffer << (6 - bits)) & 63]);
+  if (bytes.size() == 2) {
+    put(uint32_t{bytes[0]} << 16 | uint32_t{bytes[1]} << 8, 3);
+  } else if (bytes.size() == 1) {
+    put(uint32_t{bytes[0]} << 16, 2);
+  }
   return text;
 }
 
