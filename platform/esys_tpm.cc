@@ -200,7 +200,7 @@ Result<AkBlob> EsysTpmImpl::CreateAk(const EndorsementKey& parent,
 Status EsysTpmImpl::LoadAk(const AkBlob& blob, const Secret& auth) {
   ak_.reset();
   stored_ak_ = StoredAk{blob, auth.Clone()};
-  const Status loaded = RunWithAk([]() -> Status { return {}; });
+  Status loaded = RunWithAk([]() -> Status { return {}; });
   if (!loaded.has_value() &&
       loaded.error().code == ErrorCode::kStateBelongsToOtherTpm) {
     stored_ak_.reset();

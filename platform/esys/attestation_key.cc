@@ -21,7 +21,7 @@ Status SetAuth(EsysConnection& connection, const EsysObject& object,
                const Secret& auth) {
   CS_ASSIGN_OR_RETURN(TPM2B_AUTH value,
                       ToSized(auth.Expose(), &TPM2B_AUTH::buffer));
-  const Status set =
+  Status set =
       connection.Check(Esys_TR_SetAuth(connection.esys(), object.tr(), &value),
                        "Esys_TR_SetAuth");
   explicit_bzero(&value, sizeof(value));

@@ -95,7 +95,7 @@ Status PersistIfAllowed(EsysConnection& connection, EsysKey& key,
   const TSS2_RC rc = Esys_EvictControl(connection.esys(), ESYS_TR_RH_OWNER,
                                        key.object.tr(), ESYS_TR_PASSWORD,
                                        ESYS_TR_NONE, ESYS_TR_NONE, handle, &tr);
-  const Status persisted = connection.Check(rc, "TPM2_EvictControl");
+  Status persisted = connection.Check(rc, "TPM2_EvictControl");
   if (!connection.usable()) return persisted;
   if (!persisted.has_value())
     return {};  // No room: the key works all the same.

@@ -66,6 +66,7 @@ Result<std::vector<Sha256Digest>> ReadPcrs(EsysConnection& connection,
     missing &= ~got;
   }
   std::vector<Sha256Digest> ascending;
+  ascending.reserve(values.size());
   for (const auto& [pcr, value] : values) ascending.push_back(value);
   return ascending;
 }

@@ -66,7 +66,7 @@ Result<Sha256Digest> ExecutableHasher::Cached(
 Result<Sha256Digest> ExecutableHasher::Hash(const OwnedHandle& executable) {
   CS_ASSIGN_OR_RETURN(const ExecutableFile before,
                       DescribeFile(executable.get()));
-  if (const auto cached = Cached(before); cached.has_value()) return cached;
+  if (auto cached = Cached(before); cached.has_value()) return cached;
   if (before.size > max_bytes_) {
     return Fail(ErrorCode::kTooLarge,
                 "executable of " + std::to_string(before.size) + " bytes");

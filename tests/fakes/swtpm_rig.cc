@@ -82,8 +82,8 @@ const std::string& Manufactured() {
     std::string dir;
     pid_t owner = ::getpid();
   };
-  static const Original original;
-  return original.dir;
+  static const Original kOriginal;
+  return kOriginal.dir;
 }
 
 }  // namespace

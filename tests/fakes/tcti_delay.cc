@@ -212,14 +212,15 @@ void Finalize(TSS2_TCTI_CONTEXT* context) {
 }
 
 TSS2_RC Init(TSS2_TCTI_CONTEXT* context, size_t* size, const char* conf) {
-  if (size == nullptr) return TSS2_TCTI_RC_BAD_REFERENCE;
+  if (size == nullptr || (context != nullptr && conf == nullptr))
+    return TSS2_TCTI_RC_BAD_REFERENCE;
   if (context == nullptr) {
     *size = sizeof(Context);
     return TSS2_RC_SUCCESS;
   }
   Context& self = From(context);
   self = {};
-  auto* options = new Options(Parse(conf == nullptr ? "" : conf));
+  auto* options = new Options(Parse(conf));
   const TSS2_RC rc =
       Tss2_TctiLdr_Initialize(options->inner.c_str(), &self.inner);
   if (rc != TSS2_RC_SUCCESS) {
@@ -241,8 +242,8 @@ TSS2_RC Init(TSS2_TCTI_CONTEXT* context, size_t* size, const char* conf) {
 
 extern "C" __attribute__((visibility("default"))) const TSS2_TCTI_INFO*
 Tss2_Tcti_Info() {
-  static const TSS2_TCTI_INFO info = {
+  static const TSS2_TCTI_INFO kInfo = {
       1, "tcti-delay", "slows down or spoils another TCTI",
       "options, then the name and configuration of the other TCTI", Init};
-  return &info;
+  return &kInfo;
 }

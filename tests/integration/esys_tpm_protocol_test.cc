@@ -136,25 +136,25 @@ class EsysTpmProtocolTest : public testing::Test {
  protected:
   // One TPM for all: what is left behind in it must not matter.
   static void SetUpTestSuite() {
-    rig_ = std::make_unique<fakes::SwtpmRig>();
-    const auto tpm = EsysTpm::Create(rig_->tcti());
+    rig = std::make_unique<fakes::SwtpmRig>();
+    const auto tpm = EsysTpm::Create(rig->tcti());
     const auto keys = tpm->EndorsementKeys();
     Secret auth(RandomBytes(32));
     auto blob = tpm->CreateAk(keys->front(), tpm::KeyType::kEccP256, auth);
     ASSERT_TRUE(Succeeds(blob));
-    enrollment_ = std::make_unique<Enrollment>(
+    enrollment = std::make_unique<Enrollment>(
         Enrollment{*blob, std::move(auth), keys->front()});
   }
   static void TearDownTestSuite() {
-    enrollment_ = nullptr;
-    rig_ = nullptr;
+    enrollment = nullptr;
+    rig = nullptr;
   }
 
-  static std::unique_ptr<fakes::SwtpmRig> rig_;
-  static std::unique_ptr<Enrollment> enrollment_;
+  static std::unique_ptr<fakes::SwtpmRig> rig;
+  static std::unique_ptr<Enrollment> enrollment;
 };
-std::unique_ptr<fakes::SwtpmRig> EsysTpmProtocolTest::rig_;
-std::unique_ptr<Enrollment> EsysTpmProtocolTest::enrollment_;
+std::unique_ptr<fakes::SwtpmRig> EsysTpmProtocolTest::rig;
+std::unique_ptr<Enrollment> EsysTpmProtocolTest::enrollment;
 
 class EsysTpmSpoiltAnswerTest : public EsysTpmProtocolTest,
                                 public testing::WithParamInterface<Exchange> {};
@@ -162,20 +162,20 @@ class EsysTpmSpoiltAnswerTest : public EsysTpmProtocolTest,
 TEST_P(EsysTpmSpoiltAnswerTest, SurvivesEverySpoiltAnswer) {  // A24
   const Exchange& exchange = GetParam();
   const auto broken = EsysTpm::Create(
-      rig_->tcti_with(std::string("cut=1:cc=") + exchange.command_code),
+      rig->tcti_with(std::string("cut=1:cc=") + exchange.command_code),
       kOptions);
-  const bool worked = exchange.work(*broken, *enrollment_).has_value();
+  const bool worked = exchange.work(*broken, *enrollment).has_value();
   EXPECT_TRUE(!exchange.needed || !worked) << "the command is never sent";
   for (const std::string& fault : Faults()) {
     SCOPED_TRACE(std::string(exchange.name) + " " + fault);
     const auto tpm = EsysTpm::Create(
-        rig_->tcti_with(fault + ":count=1:cc=" + exchange.command_code),
+        rig->tcti_with(fault + ":count=1:cc=" + exchange.command_code),
         kOptions);
-    const Status spoilt = exchange.work(*tpm, *enrollment_);
+    const Status spoilt = exchange.work(*tpm, *enrollment);
     if (!spoilt.has_value()) {
       EXPECT_TRUE(IsTpmError(spoilt.error().code)) << spoilt.error().detail;
     }
-    EXPECT_TRUE(Succeeds(exchange.work(*tpm, *enrollment_)));
+    EXPECT_TRUE(Succeeds(exchange.work(*tpm, *enrollment)));
   }
 }
 
@@ -191,8 +191,8 @@ TEST_F(EsysTpmProtocolTest, ReportsAnswersThatAreNotTpm20) {
        {"poke=0.00c4", "poke=2.00000000", "poke=2.ffffffff", "poke=10.ffffffff",
         "poke=14.ffff", "flip=40", "flip=120", "short=9", "short=60"}) {
     SCOPED_TRACE(fault);
-    const auto tpm = EsysTpm::Create(rig_->tcti_with(fault), kOptions);
-    EXPECT_TRUE(FailsWith(LoadAndQuote(*tpm, *enrollment_),
+    const auto tpm = EsysTpm::Create(rig->tcti_with(fault), kOptions);
+    EXPECT_TRUE(FailsWith(LoadAndQuote(*tpm, *enrollment),
                           ErrorCode::kTpmProtocolError));
   }
 }

@@ -50,6 +50,7 @@ TEST_F(EventLoopTest, LosesNoPostFromManyThreads) {
   constexpr int kPosts = 5000;
   int count = 0;  // Only the loop's thread touches it.
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&] {
       for (int j = 0; j < kPosts; ++j) {

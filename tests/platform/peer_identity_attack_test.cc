@@ -128,8 +128,10 @@ TEST_F(PeerIdentityAttackTest, RejectsProcessThatWasPassedTheConnection) {
     message.msg_control = control;
     message.msg_controllen = sizeof(control);
     if (::recvmsg(pair[1], &message, 0) != 1) ::_exit(1);
+    const cmsghdr* const passed = CMSG_FIRSTHDR(&message);
+    if (passed == nullptr) ::_exit(1);
     int socket = -1;
-    std::memcpy(&socket, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(socket));
+    std::memcpy(&socket, CMSG_DATA(passed), sizeof(socket));
     Exec(kAllowed, "write", std::to_string(socket));
   });
   const ForkedChild attacker([&] {

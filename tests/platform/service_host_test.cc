@@ -38,7 +38,8 @@ TEST(ServiceHostTest, TellsTheServiceManager) {
   const int manager = ::socket(AF_UNIX, SOCK_DGRAM, 0);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  std::strcpy(address.sun_path, (folder / "notify").c_str());
+  std::strncpy(address.sun_path, (folder / "notify").c_str(),
+               sizeof(address.sun_path) - 1);
   ASSERT_EQ(
       ::bind(manager, reinterpret_cast<sockaddr*>(&address), sizeof(address)),
       0);
