@@ -46,9 +46,11 @@ int64_t IssuedAt(std::string_view jws) {
   return iat.is_number_integer() ? iat.get<int64_t>() : 0;
 }
 
-ServiceResult Verified(const ServiceAddress& from, std::string_view kind,
-                       const Sha256Digest& request_sha256,
-                       v1::UplinkResponse response) {
+}  // namespace
+
+ServiceResult VerifyResponse(const ServiceAddress& from, std::string_view kind,
+                             const Sha256Digest& request_sha256,
+                             v1::UplinkResponse response) {
   ServiceFailure failure;
   failure.retry_after_s = std::min(response.retry_after_s(), kMaxRetryAfterS);
   if (response.http_status() == 0 || response.has_error()) {
@@ -76,8 +78,6 @@ ServiceResult Verified(const ServiceAddress& from, std::string_view kind,
                        response.tls_exporter(), issued_at_s};
 }
 
-}  // namespace
-
 void ServiceLink::Post(const ServiceAddress& to, std::string_view lane,
                        std::string_view path, std::string body,
                        std::string_view kind, uint32_t timeout_ms, Done done) {
@@ -94,7 +94,7 @@ void ServiceLink::Post(const ServiceAddress& to, std::string_view lane,
                                        Result<v1::UplinkResponse> response) {
     ServiceResult result =
         response.has_value()
-            ? Verified(to, kind, request_sha256, *std::move(response))
+            ? VerifyResponse(to, kind, request_sha256, *std::move(response))
             : tl::unexpected(
                   ServiceFailure{std::move(response).error(), 0, false});
     Note(result);

@@ -88,6 +88,14 @@ class ServiceLink {
   std::unique_ptr<Error> last_error_;
 };
 
+// What `response` (hostile: from the uplink) is worth as the answer to the
+// request with `request_sha256`. Errors as ServiceLink::Post, but for those of
+// the uplink itself.
+[[nodiscard]] ServiceResult VerifyResponse(const ServiceAddress& from,
+                                           std::string_view kind,
+                                           const Sha256Digest& request_sha256,
+                                           v1::UplinkResponse response);
+
 // True for errors after which the same request may succeed later.
 [[nodiscard]] bool MayHeal(const ServiceFailure& failure);
 
