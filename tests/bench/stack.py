@@ -130,6 +130,11 @@ class Stack(rig.Rig):
         client.call("enroll", service=self.issuer)
         client.close()
 
+    def batches(self):
+        """How many the service, or its stand-in, has answered."""
+        program = self.service if self.kind == "whole" else self.uplink
+        return program.output().count("POST /v1/actions 200")
+
     # -- measuring ------------------------------------------------------------
 
     def connect(self):

@@ -207,6 +207,8 @@ Result<std::string> StandIn::OnSession(const std::string& body) {
 Result<std::string> StandIn::OnActions(const std::string& body) {
   v1::BatchEvidence evidence;
   if (!evidence.ParseFromString(body)) return Fail(ErrorCode::kBadRequest);
+  // Said as the service says it, so that batches are counted alike.
+  std::fprintf(stderr, "POST /v1/actions 200\n");
   v1::BatchAnswer answer;
   for (int i = 0; i < evidence.actions_size(); ++i) {
     answer.add_decisions()->set_decision("permit");

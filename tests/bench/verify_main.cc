@@ -5,8 +5,9 @@
 //
 // The evidence is that of the verifier's own tests: real TPMS_ATTEST bytes and
 // ECDSA P-256 signatures by a key in software.
+#include <time.h>
+
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
@@ -19,6 +20,14 @@ namespace {
 
 constexpr uint32_t kBatch = 1024;
 
+// Of this thread: nothing here waits, and other programs do not count.
+double CpuSeconds() {
+  timespec spent{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
+  return static_cast<double>(spent.tv_sec) +
+         static_cast<double>(spent.tv_nsec) / 1e9;
+}
+
 // Seconds to appraise `evidence`; ends the program if it is refused.
 double Appraise(const std::vector<v1::BatchEvidence>& evidence,
                 const verifier::KnownDevice& device) {
@@ -26,7 +35,7 @@ double Appraise(const std::vector<v1::BatchEvidence>& evidence,
   expected.check_chain = [](const v1::ActionBatch&, const Sha256Digest&) {
     return Status();
   };
-  const auto start = std::chrono::steady_clock::now();
+  const double start = CpuSeconds();
   for (const v1::BatchEvidence& one : evidence) {
     const auto result = verifier::AppraiseBatch(one, device, expected);
     if (!result.has_value() || !result->trusted()) {
@@ -34,8 +43,7 @@ double Appraise(const std::vector<v1::BatchEvidence>& evidence,
       std::exit(1);
     }
   }
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
-      .count();
+  return CpuSeconds() - start;
 }
 
 double Median(std::vector<double> values) {
