@@ -1,16 +1,14 @@
 #include "agent/daemon/batcher.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
+#include "attest/statement/limits.h"
 #include "platform/host.h"
 
 namespace countersign::agent {
 namespace {
 
-// One renewal asks for this many leases at most; it has to fit its body.
-constexpr size_t kMaxLeasesAsked = 512;
 // Batches on their way: one at the service, one behind it.
 constexpr size_t kMaxReady = 2;
 constexpr size_t kTrimAfterBytes = 1 << 20;
@@ -167,17 +165,18 @@ void Batcher::HoldStale() {
 void Batcher::Refresh() {
   std::set<std::string> ids;
   for (const PendingAction& action : held_) {
-    if (ids.size() == kMaxLeasesAsked) break;
+    if (ids.size() == statement::kMaxLeasesAsked) break;
     ids.insert(action.session->id);
   }
   parts_.freshness.Refresh(
       *device_, {ids.begin(), ids.end()},
-      [this](const tl::expected<void, ServiceFailure>& result) {
-        OnRefreshed(result);
+      [this, ids](const tl::expected<void, ServiceFailure>& result) {
+        OnRefreshed(ids, result);
       });
 }
 
-void Batcher::OnRefreshed(const tl::expected<void, ServiceFailure>& result) {
+void Batcher::OnRefreshed(const std::set<std::string>& asked,
+                          const tl::expected<void, ServiceFailure>& result) {
   std::vector<PendingAction> held = std::exchange(held_, {});
   if (!result.has_value()) {
     const ServiceFailure& failure = result.error();
@@ -191,15 +190,13 @@ void Batcher::OnRefreshed(const tl::expected<void, ServiceFailure>& result) {
     return;
   }
   pause_.Clear();
-  std::set<std::string> asked;
   for (PendingAction& action : held) {
     Session& session = *action.session;
-    asked.insert(session.id);
     if (session.state == SessionState::kEnded) {
       action.Finish(tl::unexpected(EndOf(session)));
     } else if (parts_.sessions.LeaseFresh(session)) {
       pending_.Push(session.uid, std::move(action));
-    } else if (asked.size() <= kMaxLeasesAsked) {
+    } else if (asked.contains(session.id)) {
       action.Finish(Fail(ErrorCode::kLeaseStale,
                          "the service did not confirm this session"));
     } else {

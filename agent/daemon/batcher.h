@@ -12,6 +12,8 @@
 
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "agent/daemon/batch.h"
@@ -63,7 +65,8 @@ class Batcher final : private OutboxOwner {
   [[nodiscard]] std::unique_ptr<Batch> Gather();
   void HoldStale();
   void Refresh();
-  void OnRefreshed(const tl::expected<void, ServiceFailure>& result);
+  void OnRefreshed(const std::set<std::string>& asked,
+                   const tl::expected<void, ServiceFailure>& result);
   void QuoteAndJournal(std::unique_ptr<Batch> batch);
   void FinishPreparing();
   void RenewJournal();

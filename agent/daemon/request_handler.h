@@ -75,7 +75,19 @@ class RequestHandler final : public ServerHandler, public SessionListener {
   void OnSessionEnd(const SessionPtr& session, bool by_service) override;
 
  private:
-  struct Client;
+  // One connection.
+  struct Client {
+    // Who connected and must have written.
+    std::shared_ptr<const platform::PinnedPeer> peer;
+    CallerPtr caller;  // On whose behalf: the same, or its parent.
+    std::string nonce;
+    // The last read since which the peer was verified (Frame::read).
+    uint64_t verified_read = 0;
+    // Of a client that watches.
+    bool watching = false;
+    uint64_t watch_id = 0;
+    Encoding watch_encoding = Encoding::kProtobuf;
+  };
   // Where one answer goes.
   struct Ask {
     ConnectionId connection = 0;
