@@ -32,6 +32,8 @@ inline constexpr size_t kMaxAudienceSize = 512;
 inline constexpr size_t kMaxSessionEvidenceSize = 512 * kKiB;
 inline constexpr uint32_t kMaxBatchLeaves = 2'048;
 inline constexpr size_t kMaxBatchSize = 768 * kKiB;
+// Sessions whose leases one challenge request may ask for.
+inline constexpr int kMaxLeasesAsked = 256;
 inline constexpr size_t kMaxEnrollmentBodySize = 64 * kKiB;
 inline constexpr size_t kMaxSmallBodySize = 16 * kKiB;
 
