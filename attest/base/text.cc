@@ -46,6 +46,13 @@ bool IsUnsafe(uint32_t c) {
          (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe007f);
 }
 
+// How much of `text` is plain ASCII at its start: nearly always all of it.
+size_t PlainPrefix(std::string_view text) {
+  size_t size = 0;
+  while (size < text.size() && text[size] >= 0x20 && text[size] < 0x7f) ++size;
+  return size;
+}
+
 }  // namespace
 
 bool IsUtf8(std::string_view text) {
@@ -88,6 +95,7 @@ Status CheckText(std::string_view text, size_t max, std::string_view what) {
   if (text.size() > max) {
     return fail("is longer than " + std::to_string(max) + " bytes");
   }
+  text.remove_prefix(PlainPrefix(text));
   while (!text.empty()) {
     const Decoded decoded = DecodeOne(text);
     if (decoded.size == 0) return fail("is not valid UTF-8");
@@ -95,6 +103,7 @@ Status CheckText(std::string_view text, size_t max, std::string_view what) {
       return fail("has a control or invisible character");
     }
     text.remove_prefix(decoded.size);
+    text.remove_prefix(PlainPrefix(text));
   }
   return {};
 }

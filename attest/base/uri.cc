@@ -1,6 +1,7 @@
 #include "attest/base/uri.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 
 namespace countersign {
@@ -13,12 +14,25 @@ bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsHexDigit(char c) {
   return IsDigit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
+// A table, since every character of every action comes by here.
+constexpr uint8_t kUnreserved = 1;
+constexpr uint8_t kSubDelim = 2;
+constexpr std::array<uint8_t, 256> kClasses = [] {
+  std::array<uint8_t, 256> classes{};
+  const auto mark = [&](std::string_view characters, uint8_t as) {
+    for (char c : characters) classes[static_cast<uint8_t>(c)] = as;
+  };
+  mark("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", kUnreserved);
+  mark("0123456789-._~", kUnreserved);
+  mark("!$&'()*+,;=", kSubDelim);
+  return classes;
+}();
+
 bool IsUnreserved(char c) {
-  return IsAlpha(c) || IsDigit(c) ||
-         std::string_view("-._~").find(c) != std::string_view::npos;
+  return kClasses[static_cast<uint8_t>(c)] == kUnreserved;
 }
 bool IsSubDelim(char c) {
-  return std::string_view("!$&'()*+,;=").find(c) != std::string_view::npos;
+  return kClasses[static_cast<uint8_t>(c)] == kSubDelim;
 }
 
 char Lower(char c) {
@@ -123,6 +137,7 @@ int HexValue(char c) { return IsDigit(c) ? c - '0' : (Lower(c) - 'a') + 10; }
 // RFC 3986 §6.2.2.1, §6.2.2.2: upper-case triplets, none for unreserved.
 std::string NormalizePercent(std::string_view text) {
   constexpr std::string_view kHex = "0123456789ABCDEF";
+  if (text.find('%') == std::string_view::npos) return std::string(text);
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '%') {
