@@ -54,12 +54,23 @@ Result<Uri> CheckUri(std::string_view field, std::string_view text,
   return uri;
 }
 
+// One resource, one text: what policy matches is then what a server will
+// serve, whatever it makes of dot segments, needless escapes and case.
+Status CheckNormal(std::string_view field, std::string_view text,
+                   const Uri& uri) {
+  const std::string normal = NormalizedTarget(uri);
+  if (text.substr(0, text.find_first_of("?#")) == normal) return {};
+  return Invalid(field, "is not in its normal form, " + Printable(normal));
+}
+
 }  // namespace
 
 Status CheckActionRequest(const v1::ActionRequest& request) {
   CS_RETURN_IF_ERROR(CheckName(request.name()));
-  CS_RETURN_IF_ERROR(
+  CS_ASSIGN_OR_RETURN(
+      const Uri resource,
       CheckUri("resource", request.resource(), kMaxResourceSize));
+  CS_RETURN_IF_ERROR(CheckNormal("resource", request.resource(), resource));
   CS_RETURN_IF_ERROR(CheckField("purpose", request.purpose(), kMaxPurposeSize));
   if (!request.task_id().empty()) {
     CS_RETURN_IF_ERROR(

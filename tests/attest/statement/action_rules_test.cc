@@ -85,6 +85,21 @@ TEST(CheckActionRequestTest, RejectsResourcesThatAreNotAbsoluteUris) {
   }
 }
 
+// A28: policy and server would read two resources in one text.
+TEST(CheckActionRequestTest, RejectsResourcesThatAreNotInNormalForm) {
+  for (const char* resource :
+       {"https://bank.example/public/../admin", "https://bank.example:443/a",
+        "https://BANK.example/a", "https://bank.example/%61dmin",
+        "https://bank.example", "file:///srv/./a", "HTTPS://bank.example/a"}) {
+    v1::ActionRequest request = Good();
+    request.set_resource(resource);
+    ExpectRefused(request, "resource");
+  }
+  v1::ActionRequest request = Good();
+  request.set_resource("https://bank.example/a?b=../c");
+  EXPECT_TRUE(CheckActionRequest(request));
+}
+
 TEST(CheckActionRequestTest, AcceptsTheLongestResource) {
   const std::string base = "https://a.example/";
   v1::ActionRequest request = Good();
