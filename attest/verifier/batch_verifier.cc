@@ -30,8 +30,6 @@ Status ReadRequest(BatchLeaf& leaf) {
                       statement::ParseStatement<v1::ActionRequest>(
                           bytes, statement::kMaxActionSize));
   CS_RETURN_IF_ERROR(statement::CheckActionRequest(leaf.request));
-  leaf.request_digest =
-      statement::StatementDigest(StatementType::kActionRequest, bytes);
   return {};
 }
 
@@ -50,8 +48,10 @@ Result<BatchLeaf> ReadLeaf(ByteSpan action) {
   }
   CS_RETURN_IF_ERROR(ReadRequest(leaf));
   if (leaf.action.has_approval() &&
-      !Equal(AsBytes(leaf.action.approval().request_digest()),
-             leaf.request_digest)) {
+      !Equal(
+          AsBytes(leaf.action.approval().request_digest()),
+          statement::StatementDigest(StatementType::kActionRequest,
+                                     AsBytes(leaf.action.action_request())))) {
     return Invalid("approval: of another request");
   }
   return leaf;

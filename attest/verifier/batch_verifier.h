@@ -14,8 +14,6 @@ struct BatchLeaf {
   Sha256Digest digest;  // Statement digest of the action's bytes.
   v1::Action action;
   v1::ActionRequest request;  // Empty if the leaf ends its session.
-  // Statement digest of the request's bytes, which approvals bind.
-  Sha256Digest request_digest{};
 };
 
 // Reads one action, hostile, and what it carries.

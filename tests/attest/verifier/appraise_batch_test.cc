@@ -64,9 +64,6 @@ TEST_F(AppraiseBatchTest, TrustsAGoodBatch) {
     EXPECT_EQ(leaf.digest,
               statement::StatementDigest(StatementType::kAction,
                                          AsBytes(parts_.actions[i])));
-    EXPECT_EQ(leaf.request_digest, statement::StatementDigest(
-                                       StatementType::kActionRequest,
-                                       AsBytes(leaf.action.action_request())));
   }
 }
 
