@@ -72,6 +72,8 @@ class Agent:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)
+        except urllib.error.URLError as error:
+            sys.exit(f"{uri} cannot be reached: {error.reason}")
 
     def note(self, what, status, answer):
         reason = answer.get("error", answer).get("reason") or ""
