@@ -16,8 +16,7 @@ from rig import Refused, Rig, expect, until
 def small_disk(path, size):
     """A tmpfs of `size` at `path`; needs root."""
     path.mkdir(mode=0o700, exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700",
-                    "tmpfs", path], check=True)
+    rig.mount("-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", path)
     try:
         yield path
     finally:
@@ -107,8 +106,14 @@ def inject(program, calls, log, when="1+"):
          "-e", f"trace={calls}", "-e", f"inject={calls}:error=EIO:when={when}"],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL)
-    until(lambda: "TracerPid:\t0" not in pathlib.Path(
-        f"/proc/{program.pid}/status").read_text(), 10, "strace")
+
+    def attached():
+        if tracer.poll() is not None:
+            raise rig.Skip("strace may not attach to a running program")
+        status = pathlib.Path(f"/proc/{program.pid}/status").read_text()
+        return "TracerPid:\t0" not in status
+
+    until(attached, 10, "strace")
     time.sleep(0.2)  # It attaches to the other threads one by one.
     return tracer
 

@@ -36,7 +36,7 @@ class Disk:
         self.mount()
 
     def mount(self):
-        run("mount", "-o", "loop,commit=300,noatime", self.image, self.at)
+        rig.mount("-o", "loop,commit=300,noatime", self.image, self.at)
 
     def cut(self, programs):
         """What the disk holds at one instant becomes the disk."""

@@ -58,6 +58,10 @@ class Failure(AssertionError):
     """A promise that did not hold; the message says what was seen."""
 
 
+class Skip(Exception):
+    """The test cannot run on this machine; the message says why."""
+
+
 def expect(condition, *seen):
     if not condition:
         raise Failure(" ".join(str(s) for s in seen) or "not as promised")
@@ -85,6 +89,16 @@ def raise_open_files(count):
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE,
                        (count, max(count, hard)))
+
+
+def mount(*arguments):
+    """mount(8); skips the test where one may not, as in most containers and
+    without root."""
+    done = subprocess.run(["mount", *(str(a) for a in arguments)],
+                          stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True)
+    if done.returncode != 0:
+        raise Skip(done.stderr.strip().split("\n")[0])
 
 
 def free_port():
@@ -486,17 +500,20 @@ def junit(path, results):
     """The same report that GoogleTest writes, for tests/count_results."""
     with open(path, "w", encoding="utf-8") as out:
         out.write('<?xml version="1.0"?>\n<testsuites><testsuite>\n')
-        for name, error in results:
+        for name, error, skipped in results:
             out.write(f'<testcase name={quoteattr(name)} status="run">')
             if error:
                 out.write(f"<failure message={quoteattr(error)}/>")
+            if skipped:
+                out.write(f"<skipped message={quoteattr(skipped)}/>")
             out.write("</testcase>\n")
         out.write("</testsuite></testsuites>\n")
 
 
 def main(names):
     """Runs the test functions in `names`, or those whose name the command
-    line holds; the exit code says whether all held."""
+    line holds; the exit code says whether all held, or 77 if none could
+    run."""
     wanted = sys.argv[1:]
     results = []
     for name, test in list(names.items()):
@@ -504,18 +521,23 @@ def main(names):
                 wanted and not any(w in name for w in wanted)):
             continue
         start = time.monotonic()
-        error = ""
+        error = skipped = ""
         try:
             test()
+        except Skip as reason:
+            skipped = str(reason)
         except Exception as raised:  # Every failure is a result.
             traceback.print_exc()
             error = f"{type(raised).__name__}: {raised}"
         took = time.monotonic() - start
-        print(f"{'FAIL' if error else 'ok  '}  {name} ({took:.1f} s)",
+        verdict = "FAIL" if error else "skip" if skipped else "ok  "
+        print(f"{verdict}  {name} ({took:.1f} s) {skipped}".rstrip(),
               flush=True)
-        results.append((name, error))
+        results.append((name, error, skipped))
     report = os.environ.get("GTEST_OUTPUT", "")
     if report.startswith("xml:"):
         name = pathlib.Path(sys.argv[0]).stem
         junit(pathlib.Path(report[4:]) / f"e2e_{name}.xml", results)
-    sys.exit(0 if results and not any(e for _, e in results) else 1)
+    if not results or any(error for _, error, _ in results):
+        sys.exit(1)
+    sys.exit(77 if all(skipped for _, _, skipped in results) else 0)
