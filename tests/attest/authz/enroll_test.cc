@@ -353,6 +353,19 @@ TEST_F(EnrollTest, KeepsTheDeviceWhenItsAkIsReplaced) {
       rig_.Look([&](StoreView& view) { return view.FindAk(old_ak); })->retired);
 }
 
+// A07: the clock that an AK has shown is remembered from its enrollment on.
+TEST_F(EnrollTest, RejectsAnAkWhoseTpmClockWentBack) {
+  laptop_.Enroll();
+  const auto ak = rig_.Look([&](StoreView& view) {
+    return view.FindAk(laptop_.device.ak.area.name());
+  });
+  ASSERT_TRUE(ak->clock.has_value());
+  EXPECT_EQ(ak->clock->reset_count, laptop_.device.clock.reset_count);
+  laptop_.device.clock.reset_count -= 1;
+  EXPECT_EQ(CodeOf(Enroll(laptop_, rig_.NewToken())),
+            ErrorCode::kTpmClockRollback);
+}
+
 TEST_F(EnrollTest, KeepsARevokedChipOut) {
   laptop_.Enroll();
   ASSERT_TRUE(RevokeDevice(*rig_.store, *rig_.ledger, rig_.clock,
