@@ -238,6 +238,36 @@ TEST_F(EnrollTest, ForgetsAnAttemptThatTimedOut) {
   EXPECT_TRUE(Enroll(laptop_, token).has_value());
 }
 
+TEST_F(EnrollTest, KeepsNoRowOfAnAttemptThatTimedOut) {
+  const auto answer = Begin(laptop_.EnrollmentRequestWith(rig_.NewToken()));
+  ASSERT_TRUE(answer.has_value());
+  const Laptop other(rig_);
+  const std::string token = rig_.NewToken();
+  const auto done = Begin(other.EnrollmentRequestWith(token));
+  ASSERT_TRUE(Activate(*done, other.ActivationFor(*done, token)).has_value());
+  const auto kept = [&](const v1::EnrollmentAnswer& which) {
+    return rig_
+        .Look([&](StoreView& view) {
+          return view.FindEnrollment(AsBytes(which.enrollment_id()));
+        })
+        .has_value();
+  };
+  const auto drop = [&] {
+    return rig_.store
+        ->Write([&](StoreTransaction& transaction) {
+          return transaction.DropExpired(rig_.clock.NowMs());
+        })
+        .has_value();
+  };
+  rig_.clock.Advance(rig_.config.enrollment.pending_ttl_s * 1000);
+  ASSERT_TRUE(drop());
+  EXPECT_TRUE(kept(*answer)) << "a clock may be set back a little";
+  rig_.clock.Advance(10 * 60 * 1000 + 1);
+  ASSERT_TRUE(drop());
+  EXPECT_FALSE(kept(*answer));
+  EXPECT_TRUE(kept(*done)) << "its answer may have to be repeated";
+}
+
 // A12
 TEST_F(EnrollTest, RejectsAWrongActivationSecret) {
   const std::string token = rig_.NewToken();
