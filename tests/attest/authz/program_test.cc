@@ -133,6 +133,11 @@ TEST(ProgramTest, MakesListsAndRevokesTokens) {
           program.Run({"token", "list", "--json"}).out)["tokens"][0]["revoked"],
       true);
   EXPECT_EQ(program.Run({"token", "revoke", "ffffffffffff"}).exit_code, 2);
+  // Both are on record, the secret is not.
+  const std::string audit = program.Run({"audit", "list", "--json"}).out;
+  EXPECT_THAT(audit,
+              HasSubstr("enrollment token " + id + " made for 3 devices"));
+  EXPECT_THAT(audit, HasSubstr("enrollment token " + id + " revoked"));
 }
 
 // F29, F37
