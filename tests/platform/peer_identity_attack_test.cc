@@ -16,7 +16,7 @@
 
 #include "platform/linux/peer_process.h"
 #include "platform/peer_identity.h"
-#include "tests/platform/fails_with.h"
+#include "tests/fails_with.h"
 #include "tests/platform/test_process.h"
 
 namespace countersign::platform {

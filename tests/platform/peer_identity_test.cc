@@ -8,7 +8,7 @@
 #include <fstream>
 
 #include "attest/base/digest.h"
-#include "tests/platform/fails_with.h"
+#include "tests/fails_with.h"
 #include "tests/platform/test_process.h"
 
 namespace countersign::platform {

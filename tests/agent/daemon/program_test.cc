@@ -14,7 +14,7 @@
 
 #include "tests/agent/daemon/daemon_rig.h"
 #include "tests/agent/daemon/program_rig.h"
-#include "tests/platform/fails_with.h"
+#include "tests/fails_with.h"
 
 namespace countersign::agent {
 namespace {

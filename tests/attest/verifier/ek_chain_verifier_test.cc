@@ -1,8 +1,8 @@
 #include "attest/verifier/ek_chain_verifier.h"
 
+#include "tests/fails_with.h"
 #include "tests/fakes/ek_ca.h"
 #include "tests/fakes/tpm_bytes.h"
-#include "tests/platform/fails_with.h"
 
 namespace countersign::verifier {
 namespace {
