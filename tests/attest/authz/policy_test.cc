@@ -228,6 +228,14 @@ TEST(PolicyTest, NamesTheLineOfEveryMistake) {
   Complaint(std::string(kMaxPolicySize + 1, ' '));
 }
 
+// toml++ holds these impossible, and asserts.
+TEST(PolicyTest, RefusesTextThatTheParserTripsOver) {
+  for (const std::string text : {"[,", "[[,", "[[ =", "[a.,", "a = 1\n[;]",
+                                 "\u00e9 = 1", "a = 1 \u00e9"}) {
+    EXPECT_EQ(Complaint(text).substr(0, 12), "policy.toml:") << text;
+  }
+}
+
 TEST(PolicyTest, IsNamedByTheDigestOfItsText) {
   EXPECT_EQ(Rules("# x\n")->version(), ToHex(Sha256(AsBytes("# x\n"))));
 }
@@ -320,6 +328,7 @@ TEST(ConfigTest, NamesTheLineOfEveryMistake) {
       std::string::npos);
   EXPECT_NE(complaint(good + "[limits]\nworkers = 0").find(":3:"),
             std::string::npos);
+  EXPECT_NE(complaint(good + "[,").find("authz.toml"), std::string::npos);
 }
 
 TEST(SessionFactsTest, TakesTheWeakestObservationOfAFact) {

@@ -161,6 +161,11 @@ TEST(ProgramTest, TakesNewRulesWhileItRuns) {
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
   EXPECT_EQ(decide(), "permit");
   EXPECT_THAT(program.Log(), HasSubstr("policy.toml:2:"));
+  std::ofstream(program.Path("policy.toml")) << "[,";
+  program.Signal(SIGHUP);
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  EXPECT_EQ(decide(), "permit");
+  EXPECT_THAT(program.Log(), HasSubstr("policy.toml: not TOML"));
   // Noticed without a signal as well.
   std::ofstream(program.Path("policy.toml")) << "# nothing any more\n";
   std::string decision = "permit";
