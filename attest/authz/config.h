@@ -27,7 +27,7 @@ enum class EkPolicy : uint8_t {
 
 struct EnrollmentConfig {
   EkPolicy ek_policy = EkPolicy::kCertificate;
-  std::string ek_roots;      // Folder of PEM certificates.
+  std::string ek_roots;      // Folder: see ek_roots_folder.h.
   std::string ek_allowlist;  // File: hex SHA-256 of an EK public area a line.
   tpm::PcrSelection pcr_selection = tpm::PcrSelection::Default();
   int64_t pending_ttl_s = 600;

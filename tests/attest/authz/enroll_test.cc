@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <thread>
 
 #include "attest/authz/revocation.h"
@@ -532,6 +533,32 @@ TEST_F(CertificatePolicyTest, RejectsAnotherManufacturer) {
                      ErrorCode::kEkCertUntrusted);
 }
 
+// A26: with the manufacturer's list beside its root, in either form.
+TEST_F(CertificatePolicyTest, RejectsARevokedCertificate) {
+  const Bytes der = Ca().Crl(7);
+  const std::string pem = "-----BEGIN X509 CRL-----\n" + ToBase64(der) +
+                          "\n-----END X509 CRL-----\n";
+  v1::EnrollmentRequest request =
+      laptop_.EnrollmentRequestWith(rig_.NewToken());
+  const Bytes certificate =
+      Ca().Issue(laptop_.device.ek.key.get(), {.serial = 7});
+  request.mutable_eks(0)->add_certificates(AsString(certificate));
+  for (const std::string& list : {AsString(der), pem}) {
+    std::ofstream(rig_.config.enrollment.ek_roots + "/maker.crl",
+                  std::ios::binary | std::ios::trunc)
+        << list;
+    *rig_.admission = EkAdmission::Load(rig_.config.enrollment).value();
+    ExpectBeginRefused(request, ErrorCode::kEkCertRevoked);
+    // For an auditor, who looks back.
+    EXPECT_TRUE(rig_.admission
+                    ->VerifyChain(laptop_.device.ek.area, {{certificate}},
+                                  fakes::kCaNowMs)
+                    .has_value());
+  }
+  const std::string token = rig_.NewToken();
+  EXPECT_TRUE(Enroll(laptop_, Certified(Ca(), token), token).has_value());
+}
+
 // A09
 TEST_F(CertificatePolicyTest, RejectsTheCertificateOfAnotherEk) {
   v1::EnrollmentRequest request =
@@ -574,6 +601,40 @@ TEST(AllowListTest, TakesAListedChipWithoutToken) {
       rig.enroller->Activate(AsBytes(answer->enrollment_id()),
                              laptop.ActivationFor(*answer, ""), *rig.admission);
   ASSERT_TRUE(record.has_value()) << record.error().detail;
+}
+
+TEST(EkAdmissionTest, NamesTheFileOfWhatIsNoRootOrRevocationList) {
+  const TempFolder folder;
+  EnrollmentConfig config;
+  config.ek_roots = folder.Path("roots");
+  std::filesystem::create_directory(config.ek_roots);
+  const std::string list = AsString(fakes::EkCa("Maker").Crl(7));
+  const std::string pem = "-----BEGIN X509 CRL-----\n" +
+                          ToBase64(AsBytes(list)) +
+                          "\n-----END X509 CRL-----\n";
+  const auto complaint = [&](const std::string& name,
+                             const std::string& content) {
+    const std::string path = config.ek_roots + "/" + name;
+    std::ofstream(path, std::ios::binary) << content;
+    const auto loaded = EkAdmission::Load(config);
+    std::filesystem::remove(path);
+    if (loaded) return std::string("taken");
+    EXPECT_EQ(loaded.error().code, ErrorCode::kConfigInvalid);
+    return loaded.error().detail.substr(0, path.size() + 4);
+  };
+  const auto blamed = [&](const std::string& name) {
+    return config.ek_roots + "/" + name + ":1: ";
+  };
+  EXPECT_EQ(complaint("a.crl", list), "taken");
+  EXPECT_EQ(complaint("a.crl", pem + pem), "taken");
+  EXPECT_EQ(complaint("a.crl.old", "x"), "taken") << "not a name that counts";
+  for (const std::string& bad :
+       {std::string(), std::string("x"), list + "x", list.substr(1),
+        list.substr(0, list.size() - 1), pem + pem.substr(0, 60),
+        std::string(17 * 1024 * 1024, 'x')}) {
+    EXPECT_EQ(complaint("a.crl", bad), blamed("a.crl"));
+  }
+  EXPECT_EQ(complaint("a.pem", pem), blamed("a.pem"));
 }
 
 TEST(EkAdmissionTest, NamesFileAndLineOfABadAllowList) {

@@ -181,6 +181,13 @@ TEST_F(VerifyEkChainTest, RejectsWhatAnExpiredListRevoked) {
   EXPECT_TRUE(Succeeds(Verify({Issue({})})));
 }
 
+// A26: nobody else can take names off a list.
+TEST_F(VerifyEkChainTest, RejectsWhatsListIsNotSignedByTheIssuer) {
+  const EkCa forger("Root");
+  trust_ = Trusting({root_.certificate()}, {forger.Crl(8)});
+  ExpectRefused({Issue({})}, ErrorCode::kEkCertUntrusted);
+}
+
 TEST_F(VerifyEkChainTest, RejectsARevokedIntermediate) {
   CertificateOptions revoked;
   revoked.serial = 7;
