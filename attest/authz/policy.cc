@@ -50,13 +50,20 @@ class Grounds {
   Strength strongest_ = Strength::kClaimed;
 };
 
+// What allows something must be what the kernel vouches for, unless the rule
+// says that less will do; what denies takes the least hint.
+Strength WeakestWorkloadFact(const Policy::Rule& rule) {
+  if (rule.outcome == Outcome::kDeny) return Strength::kClaimed;
+  return rule.workload.grade.value_or(Strength::kKernel);
+}
+
 bool SessionMatches(const Policy::Rule& rule, const SessionFacts& session) {
   if (!AnyGlob(rule.user.subject, session.subject) ||
       !AnyEqual(rule.user.verification, session.verification) ||
       !AnyEqual(rule.ek_class, session.ek_class)) {
     return false;
   }
-  Grounds grounds(rule.workload.grade);
+  Grounds grounds(WeakestWorkloadFact(rule));
   grounds.Match(rule.workload.spiffe_id, session.spiffe_id);
   grounds.Match(rule.workload.executable, session.executable);
   grounds.Match(rule.workload.executable_sha256, session.executable_sha256,

@@ -141,26 +141,55 @@ TEST(PolicyTest, MatchesEveryConditionOfARule) {
 TEST(PolicyTest, AsksForTheGradeThatARuleNames) {
   const std::string rule =
       "[rule.user]\nuid = \"1000\"\n[rule.workload]\n"
-      "executable = \"/usr/bin/agent\"\ngrade = \"kernel\"";
-  EXPECT_TRUE(Permits(rule));
+      "executable = \"/usr/bin/agent\"\n";
+  const std::vector<std::pair<std::string, Strength>> grades = {
+      {"kernel", Strength::kKernel},
+      {"os-service", Strength::kOsService},
+      {"same-user-spoofable", Strength::kSameUserSpoofable},
+      {"claimed", Strength::kClaimed}};
+  for (const auto& asked : grades) {
+    for (const auto& known : grades) {
+      SessionFacts facts = Ada();
+      facts.executable.strength = known.second;
+      EXPECT_EQ(Permits(rule + "grade = \"" + asked.first + "\"", facts),
+                known.second <= asked.second)
+          << asked.first << " asked, " << known.first << " known";
+    }
+  }
+}
+
+// A47: a relay's word is not enough where a rule asks for nothing.
+TEST(PolicyTest, TakesTheKernelsWordAloneUnlessARuleSaysOtherwise) {
   SessionFacts facts = Ada();
   facts.executable.strength = Strength::kOsService;
-  EXPECT_FALSE(Permits(rule, facts));
+  const std::string conditions =
+      "[rule.user]\nuid = \"1000\"\n[rule.workload]\n"
+      "executable = \"/usr/bin/agent\"\n";
+  for (const std::string outcome : {"permit", "approval_required"}) {
+    const auto policy = Rules("[[rule]]\nname = \"r\"\noutcome = \"" + outcome +
+                              "\"\n" + conditions);
+    EXPECT_EQ(policy->Decide(Ada(), kRead).rule, "r");
+    EXPECT_TRUE(policy->MayOpenSession(Ada()));
+    EXPECT_EQ(policy->Decide(facts, kRead).rule, "") << outcome;
+    EXPECT_FALSE(policy->MayOpenSession(facts)) << outcome;
+  }
+  facts.executable.strength = Strength::kClaimed;
+  EXPECT_EQ(Rules("[[rule]]\nname = \"r\"\noutcome = \"deny\"\n" + conditions)
+                ->Decide(facts, kRead)
+                .rule,
+            "r");
 }
 
 TEST(PolicyTest, PermitsNothingOnSpoofableGroundsAlone) {
   SessionFacts facts = Ada();
   facts.executable.strength = Strength::kSameUserSpoofable;
-  const std::string workload = "[rule.workload]\nexecutable = \"/usr/bin/*\"\n";
+  const std::string workload =
+      "[rule.workload]\nexecutable = \"/usr/bin/*\"\n"
+      "grade = \"same-user-spoofable\"\n";
   EXPECT_FALSE(Permits(workload, facts));
   EXPECT_TRUE(Permits(workload + "[rule.user]\nuid = \"1000\"", facts));
   facts.uid.strength = Strength::kClaimed;
   EXPECT_FALSE(Permits(workload + "[rule.user]\nuid = \"1000\"", facts));
-  // It may still be reason enough to deny.
-  EXPECT_EQ(Rules("[[rule]]\nname = \"r\"\noutcome = \"deny\"\n" + workload)
-                ->Decide(facts, kRead)
-                .rule,
-            "r");
 }
 
 TEST(PolicyTest, DoesNotMatchAFactThatIsNotKnown) {
@@ -217,6 +246,12 @@ TEST(PolicyTest, NamesTheLineOfEveryMistake) {
   EXPECT_EQ(Complaint(rule + "[rule.workload]\nexecutable_sha256 = \"AB\"")
                 .substr(0, 14),
             "policy.toml:5:");
+  EXPECT_EQ(Complaint(rule + "[rule.workload]\ngrade = \"best\"").substr(0, 14),
+            "policy.toml:5:");
+  EXPECT_EQ(Complaint("[[rule]]\nname = \"r\"\noutcome = \"deny\"\n"
+                      "[rule.workload]\ngrade = \"kernel\"")
+                .substr(0, 14),
+            "policy.toml:4:");
   EXPECT_EQ(Complaint(rule + rule).substr(0, 14), "policy.toml:4:");
   EXPECT_EQ(
       Complaint("[[rule]]\nname = \"r\"\noutcome = \"allow\"").substr(0, 14),
