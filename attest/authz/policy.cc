@@ -58,8 +58,7 @@ Strength WeakestWorkloadFact(const Policy::Rule& rule) {
 }
 
 bool SessionMatches(const Policy::Rule& rule, const SessionFacts& session) {
-  if (!AnyGlob(rule.user.subject, session.subject) ||
-      !AnyEqual(rule.user.verification, session.verification) ||
+  if (!AnyEqual(rule.user.verification, session.verification) ||
       !AnyEqual(rule.ek_class, session.ek_class)) {
     return false;
   }
@@ -70,6 +69,8 @@ bool SessionMatches(const Policy::Rule& rule, const SessionFacts& session) {
                 /*exact=*/true);
   grounds.Match(rule.workload.unit, session.unit);
   grounds.set_weakest(Strength::kClaimed);
+  // The uid is what makes a subject on its device.
+  grounds.Match(rule.user.subject, {session.subject, session.uid.strength});
   grounds.Match(rule.user.os_name, session.os_name);
   grounds.Match(rule.user.uid, session.uid, /*exact=*/true);
   if (!grounds.matched()) return false;

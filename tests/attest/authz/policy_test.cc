@@ -188,8 +188,12 @@ TEST(PolicyTest, PermitsNothingOnSpoofableGroundsAlone) {
       "grade = \"same-user-spoofable\"\n";
   EXPECT_FALSE(Permits(workload, facts));
   EXPECT_TRUE(Permits(workload + "[rule.user]\nuid = \"1000\"", facts));
+  EXPECT_TRUE(
+      Permits(workload + "[rule.user]\nsubject = \"os:*:1000\"", facts));
   facts.uid.strength = Strength::kClaimed;
   EXPECT_FALSE(Permits(workload + "[rule.user]\nuid = \"1000\"", facts));
+  // A subject is known as well as the uid in it.
+  EXPECT_FALSE(Permits("[rule.user]\nsubject = \"os:*:1000\"", facts));
 }
 
 TEST(PolicyTest, DoesNotMatchAFactThatIsNotKnown) {
