@@ -1,6 +1,7 @@
 // The real program, called as people and scripts call it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -8,6 +9,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <thread>
 
 #include "attest/base/digest.h"
 #include "tests/agent/cli/bundle_maker.h"
@@ -448,10 +450,27 @@ TEST_F(CommandLineTest, RunEndsACommandThatGotNoSession) {
     }
     return Fail(ErrorCode::kWorkloadNotAllowed, "not this one");
   });
-  const Ran ran = Cli({"run", "--purpose", "t", "--", "sleep", "60"});
+  const std::string trace = folder_ + "/ran";
+  const Ran ran = Cli({"run", "--purpose", "t", "--", "sh", "-c",
+                       "touch " + trace + "; sleep 60"});
   EXPECT_EQ(ran.exit_code, 10);
+  EXPECT_FALSE(std::filesystem::exists(trace));
   EXPECT_THAT(ran.err, HasSubstr("not this one"));
   EXPECT_TRUE(daemon_->asked().back().request.has_close_session());
+}
+
+TEST_F(CommandLineTest, RunPassesASignalOnWhileTheSessionIsBeingOpened) {
+  Answer([](const v1::Request& request) -> Result<v1::Response> {
+    if (!request.open_session().session_id().empty()) {
+      std::this_thread::sleep_for(std::chrono::seconds(1));
+    }
+    return OpenAndClose(request);
+  });
+  const Ran ran =
+      RunProgram({"timeout", "--foreground", "--preserve-status", "0.3",
+                  BinFolder() + "/countersign", "--socket", socket_, "run",
+                  "--purpose", "t", "--", "sleep", "60"});
+  EXPECT_EQ(ran.exit_code, 128 + SIGTERM);
 }
 
 TEST_F(CommandLineTest, RunSaysThatThereIsNoSuchCommand) {
