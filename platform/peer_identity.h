@@ -97,6 +97,11 @@ class PinnedPeer {
   // same uid? kPeerGone when either has exited.
   [[nodiscard]] Result<bool> IsDescendantOf(const PinnedPeer& ancestor) const;
 
+  // Has it a child now? None means that nothing which was forked before it
+  // became what it is, by a program that is not its own, will ever be below
+  // it. True also when its threads come and go too fast to tell. kPeerGone.
+  [[nodiscard]] Result<bool> HasChildren() const;
+
   // Becomes readable when the process has exited. Borrowed.
   [[nodiscard]] Handle exit_handle() const;
   [[nodiscard]] uint32_t pid() const;

@@ -126,7 +126,7 @@ class SessionOpener::Attempt
       return;
     }
     process_.identity = *std::move(identity);
-    process_.by_descendant = session_->through_relay;
+    process_.arranged = session_->owner_grade == OwnerGrade::kArranged;
     process_.origin = session_->origin;
     parts().files.Submit(
         Worker::Urgency::kNormal,

@@ -75,7 +75,7 @@ v1::Workload DescribeWorkload(const ObservedProcess& process,
                               const std::string& device_id) {
   const platform::PeerIdentity& identity = process.identity;
   const v1::Grade grade =
-      process.by_descendant ? v1::GRADE_SAME_USER_SPOOFABLE : v1::GRADE_KERNEL;
+      process.arranged ? v1::GRADE_SAME_USER_SPOOFABLE : v1::GRADE_KERNEL;
   v1::Workload workload;
   workload.set_kind(process.origin.empty() ? "process" : "browser-extension");
   workload.set_executable_path(Printable(identity.executable.path, kMaxPath));

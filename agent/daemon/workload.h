@@ -17,9 +17,8 @@ struct ObservedProcess {
   platform::PeerIdentity identity;
   platform::LoginSession login;
   Sha256Digest executable_sha256{};
-  // It was named by a relay or a descendant rather than seen asking itself:
-  // any process of the user could have arranged that.
-  bool by_descendant = false;
+  // Any process of the user could have arranged that this one is asked for.
+  bool arranged = false;
   std::string origin;  // A relay's claim, or empty.
 };
 
