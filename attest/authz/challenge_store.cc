@@ -28,7 +28,6 @@ Status CheckRequest(const v1::ChallengeRequest& request) {
 Result<v1::ChallengeAnswer> NewChallenge(const Service& service,
                                          const DeviceRow& device,
                                          const Origin& origin) {
-  if (device.revoked) return Fail(ErrorCode::kDeviceRevoked);
   const int64_t now_ms = service.clock.NowMs();
   const int64_t ttl_s = service.config.sessions.challenge_ttl_s;
   const ChallengeRow row{.nonce = RandomBytes(32),
@@ -79,6 +78,7 @@ Result<v1::ChallengeAnswer> IssueChallenge(const Service& service,
   CS_RETURN_IF_ERROR(service.store.Read([&](StoreView& view) -> Status {
     CS_ASSIGN_OR_RETURN(device, view.FindDevice(AsBytes(request.device_id())));
     if (!device) return Fail(ErrorCode::kDeviceUnknown);
+    if (device->revoked) return Fail(ErrorCode::kDeviceRevoked);
     for (const std::string& id : request.session_ids()) {
       CS_ASSIGN_OR_RETURN(*answer.add_leases(),
                           LeaseOf(service, view, AsBytes(id), *device));

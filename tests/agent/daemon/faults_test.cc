@@ -37,6 +37,11 @@ class FaultsTest : public testing::Test {
       return answer.has_value() && answer->decision() == "permit";
     });
   }
+  void CloseSession() {
+    v1::Request request;
+    request.mutable_close_session()->set_session_id(session_);
+    ASSERT_TRUE(Succeeds(client_->Call(std::move(request), seconds(5))));
+  }
   // Every number from 0 on, once, in one journal.
   void ExpectOneUnbrokenJournal() {
     const auto batches = rig_.service.accepted();
@@ -191,8 +196,39 @@ TEST_F(FaultsTest, ServiceThatLostABatchGetsANewJournalAndNotAStandstill) {
 TEST_F(FaultsTest, RevokedDeviceIsToldSoAndDoesNotLoop) {
   rig_.service.RevokeDevice();
   EXPECT_TRUE(FailsWith(Authorize(), ErrorCode::kDeviceRevoked));
+  const v1::StatusResponse status = rig_.Status();
+  EXPECT_EQ(status.device_error().reason(), "device_revoked");
+  EXPECT_EQ(status.sessions(), 0u);
+  EXPECT_EQ(status.undelivered_batches(), 0u);
+  EXPECT_TRUE(FailsWith(Authorize(), ErrorCode::kSessionEnded));
   std::this_thread::sleep_for(milliseconds(300));
   EXPECT_LE(rig_.service.requests("/v1/actions"), 2);
+}
+
+// The end of a session is owed to the service even if it takes nothing.
+TEST_F(FaultsTest, RevokedDeviceWithASessionToEndDoesNotLoop) {
+  rig_.service.RevokeDevice();
+  CloseSession();
+  EXPECT_TRUE(Eventually([&] { return rig_.Status().has_device_error(); }));
+  const int quotes = rig_.tpm.quotes();
+  std::this_thread::sleep_for(milliseconds(300));
+  EXPECT_EQ(rig_.tpm.quotes(), quotes);
+  EXPECT_LE(rig_.service.requests("/v1/actions"), 2);
+}
+
+TEST_F(FaultsTest, LastingRefusalIsMetLessAndLessOften) {
+  rig_.service.SetRefusal(ErrorCode::kWrongTenant, 0);
+  rig_.service.Set(Mode::kRefuse, "/v1/actions");
+  EXPECT_TRUE(FailsWith(Authorize(), ErrorCode::kWrongTenant));
+  CloseSession();
+  std::this_thread::sleep_for(milliseconds(1500));
+  // At once, with a new journal, and after a second.
+  EXPECT_LE(rig_.service.requests("/v1/actions"), 4);
+  rig_.service.Set(Mode::kAnswer, "");
+  EXPECT_TRUE(Eventually([&] {
+    return rig_.service.session_ends() ==
+           std::vector<std::string>{"client_closed"};
+  }));
 }
 
 // F04
