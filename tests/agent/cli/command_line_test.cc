@@ -276,16 +276,17 @@ TEST_F(CommandLineTest, AuthorizePutsATokenAloneOnStdout) {
   EXPECT_THAT(ran.err, HasSubstr("permit"));
 }
 
-TEST_F(CommandLineTest, AuthorizeReplacesALinkInsteadOfFollowingIt) {
+TEST_F(CommandLineTest, AuthorizeNeitherFollowsNorReplacesALink) {
   Answer(Permit);
   std::ofstream(folder_ + "/victim") << "mine";
   std::filesystem::create_symlink(folder_ + "/victim", folder_ + "/g");
   const Ran ran =
       Cli({"authorize", "--session", kSession, "--name", "a:b", "--resource",
            "x:y", "--purpose", "test", "--grant-out", folder_ + "/g"});
-  EXPECT_EQ(ran.exit_code, 0);
+  EXPECT_EQ(ran.exit_code, 2);
+  EXPECT_THAT(ran.err, HasSubstr("not a regular file"));
   EXPECT_EQ(Slurp(folder_ + "/victim"), "mine");
-  EXPECT_EQ(Slurp(folder_ + "/g"), "grant.token");
+  EXPECT_TRUE(std::filesystem::is_symlink(folder_ + "/g"));
 }
 
 TEST_F(CommandLineTest, AuthorizeEndsWithTheDecision) {
