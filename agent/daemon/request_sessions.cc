@@ -25,18 +25,18 @@ Result<platform::PinnedPeer> PinAgain(const platform::PinnedPeer& peer) {
 // Who is to own a session, pinned as what it runs now.
 struct Owner {
   platform::PinnedPeer process;
-  OwnerGrade grade = OwnerGrade::kArranged;
+  OwnerIs is = OwnerIs::kNamed;
 };
 
 // The caller itself; or who started it, where a relay speaks for that.
 Result<Owner> OwnerWhoAsks(const Caller& caller) {
   CS_ASSIGN_OR_RETURN(platform::PinnedPeer process, PinAgain(*caller.peer));
   if (caller.through_relay) {
-    return Owner{std::move(process), OwnerGrade::kArranged};
+    return Owner{std::move(process), OwnerIs::kNamed};
   }
   CS_ASSIGN_OR_RETURN(const bool has_children, process.HasChildren());
   return Owner{std::move(process),
-               has_children ? OwnerGrade::kSelfAlone : OwnerGrade::kSelf};
+               has_children ? OwnerIs::kAskingWithChildren : OwnerIs::kAlone};
 }
 
 // The process that the caller hands over: its own child or, where
@@ -57,9 +57,10 @@ Result<Owner> OwnerHandedOver(const Caller& by, platform::OwnedHandle handle,
     // Asked after it was pinned: a child that is seen later is of what was
     // pinned, or it has executed something else and cannot be described.
     CS_ASSIGN_OR_RETURN(const bool has_children, process.HasChildren());
-    const bool arranged = has_children || by.through_relay;
-    return Owner{std::move(process),
-                 arranged ? OwnerGrade::kArranged : OwnerGrade::kSelf};
+    return Owner{std::move(process), by.through_relay ? OwnerIs::kNamed
+                                     : has_children
+                                         ? OwnerIs::kHandedOverWithChildren
+                                         : OwnerIs::kAlone};
   }
   if (!above_allowed) {
     return Fail(ErrorCode::kNotSessionOwner,
@@ -70,7 +71,7 @@ Result<Owner> OwnerHandedOver(const Caller& by, platform::OwnedHandle handle,
     return Fail(ErrorCode::kNotSessionOwner,
                 "the owner must be above the caller, or its child");
   }
-  return Owner{std::move(process), OwnerGrade::kArranged};
+  return Owner{std::move(process), OwnerIs::kNamed};
 }
 
 Status CheckOpenRequest(const v1::OpenSessionRequest& request) {
@@ -139,9 +140,9 @@ Result<SessionPtr> RequestHandler::BeginSession(
                                             /*above_allowed=*/!second_phase));
   if (second_phase) {
     return parts_.sessions.BindReserved(request.session_id(), caller,
-                                        std::move(owner.process), owner.grade);
+                                        std::move(owner.process), owner.is);
   }
-  return parts_.sessions.Create(request, std::move(owner.process), owner.grade);
+  return parts_.sessions.Create(request, std::move(owner.process), owner.is);
 }
 
 void RequestHandler::OnCloseSession(const AskPtr& ask,

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "agent/daemon/session_key.h"
+#include "agent/daemon/workload.h"
 #include "attest/base/bytes.h"
 #include "attest/tpm/quote.h"
 #include "countersign/v1/statements.pb.h"
@@ -16,22 +17,6 @@
 namespace countersign::agent {
 
 enum class SessionState : uint8_t { kReserved, kOpening, kOpen, kEnded };
-
-// How its owner came to own a session, from the children that it had when it
-// was bound. A child that it had before may have been forked by whatever ran
-// under its pid before its exec, and would act in the name of a program that
-// never started it; one that it has later, it has started itself
-// (protocol.md §10).
-enum class OwnerGrade : uint8_t {
-  // It asked itself, or was handed over by its parent, and had no child: it
-  // and all its descendants are what the kernel shows.
-  kSelf,
-  // It asked itself and had children: it alone may use the session.
-  kSelfAlone,
-  // A relay or a descendant named it, or its parent did when it had children
-  // already: any process of the user could have arranged that.
-  kArranged,
-};
 
 struct Session {
   std::string id;  // 16 random bytes.
@@ -44,7 +29,7 @@ struct Session {
 
   // Who may use it, with its descendants. Of a reserved session nobody yet.
   std::optional<platform::PinnedPeer> owner;
-  OwnerGrade owner_grade = OwnerGrade::kSelf;
+  OwnerIs owner_is = OwnerIs::kAlone;
   // The process that reserved it, and alone may name the owner.
   uint32_t reserved_by_pid = 0;
   uint64_t reserved_by_start = 0;

@@ -48,7 +48,7 @@ Status CheckOwnership(const platform::PinnedPeer& peer,
                                                  std::to_string(owner.pid()) +
                                                  " and what that has started");
   }
-  if (session.owner_grade == OwnerGrade::kSelfAlone) {
+  if (session.owner_is == OwnerIs::kAskingWithChildren) {
     return Fail(ErrorCode::kNotSessionOwner,
                 "process " + std::to_string(owner.pid()) +
                     " had children when it opened it and uses it alone; for "
@@ -100,10 +100,10 @@ Result<SessionPtr> SessionRegistry::Reserve(
 
 Result<SessionPtr> SessionRegistry::Create(const v1::OpenSessionRequest& asked,
                                            platform::PinnedPeer owner,
-                                           OwnerGrade grade) {
+                                           OwnerIs owner_is) {
   CS_ASSIGN_OR_RETURN(const SessionPtr session, Add(asked, owner.uid()));
   session->state = SessionState::kOpening;
-  session->owner_grade = grade;
+  session->owner_is = owner_is;
   session->owner = std::move(owner);
   CS_RETURN_IF_ERROR(Watch(session));
   return session;
@@ -111,7 +111,7 @@ Result<SessionPtr> SessionRegistry::Create(const v1::OpenSessionRequest& asked,
 
 Result<SessionPtr> SessionRegistry::BindReserved(
     const std::string& id, const platform::PinnedPeer& caller,
-    platform::PinnedPeer owner, OwnerGrade grade) {
+    platform::PinnedPeer owner, OwnerIs owner_is) {
   const auto found = sessions_.find(id);
   if (found == sessions_.end()) {
     return tl::unexpected(NotThere(id, caller.uid()));
@@ -124,7 +124,7 @@ Result<SessionPtr> SessionRegistry::BindReserved(
   }
   session->state = SessionState::kOpening;
   session->expires_mono_ms = 0;
-  session->owner_grade = grade;
+  session->owner_is = owner_is;
   session->owner = std::move(owner);
   CS_RETURN_IF_ERROR(Watch(session));
   return session;

@@ -2,7 +2,7 @@
 //
 // A session belongs to one process: it and its live descendants of the same
 // user may use it, and knowing its id is nothing. One that opened it itself
-// while it had children uses it alone (OwnerGrade). Ending one destroys its
+// while it had children uses it alone (OwnerIs). Ending one destroys its
 // key first; whoever listens is told after. Belongs to the loop's thread.
 #ifndef COUNTERSIGN_AGENT_DAEMON_SESSION_REGISTRY_H_
 #define COUNTERSIGN_AGENT_DAEMON_SESSION_REGISTRY_H_
@@ -62,12 +62,12 @@ class SessionRegistry {
   // A session that is being opened for `owner`. kBusy.
   [[nodiscard]] Result<SessionPtr> Create(const v1::OpenSessionRequest& asked,
                                           platform::PinnedPeer owner,
-                                          OwnerGrade grade);
+                                          OwnerIs owner_is);
   // Names the owner of a session that `caller` reserved.
   //   kSessionUnknown  not reserved, or not by `caller`
   [[nodiscard]] Result<SessionPtr> BindReserved(
       const std::string& id, const platform::PinnedPeer& caller,
-      platform::PinnedPeer owner, OwnerGrade grade);
+      platform::PinnedPeer owner, OwnerIs owner_is);
 
   // The service has bound it: it can be used until it ends. Requests that
   // waited for it run.

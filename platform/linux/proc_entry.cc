@@ -130,6 +130,12 @@ Result<ExecutableFile> DescribeExecutable(uint32_t pid, Handle pinned) {
   return file;
 }
 
+bool PathLeadsTo(const ExecutableFile& file) {
+  struct stat info {};
+  return !file.path.empty() && ::stat(file.path.c_str(), &info) == 0 &&
+         info.st_dev == file.device && info.st_ino == file.inode;
+}
+
 // That a thread has no child is one look of the kernel's under its lock: the
 // list of a thread that has some may be incomplete, but never empty. A thread
 // that ends leaves its children to another one, so the threads must be the

@@ -3,12 +3,16 @@
 // program; sleep(1), which asks for nothing, is the one that it would like to
 // pass for.
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
+#include <cstdlib>
+#include <filesystem>
 #include <optional>
 
 #include "tests/agent/daemon/daemon_rig.h"
@@ -140,7 +144,7 @@ TEST_F(OwnerAttackTest, WhatAnOwnerStartsLaterActsInItsName) {
   EXPECT_EQ(line.Hear(), 'p');
 }
 
-// Fork a helper below the process to be handed over, let that become an
+// A44: fork a helper below the process to be handed over, let that become an
 // innocent program, and let the helper speak for it: the helper descends from
 // the owner, but the program that the evidence names never started it.
 TEST_F(OwnerAttackTest, AHelperForkedBeforeExecLowersTheGrade) {
@@ -163,8 +167,8 @@ TEST_F(OwnerAttackTest, AHelperForkedBeforeExecLowersTheGrade) {
   EXPECT_EQ(line.Hear(), 'p');  // The policy may permit it, knowing that.
 }
 
-// The same without exec: the helper waits below a program that opens a session
-// for itself, and reads its id from the list of its user's sessions.
+// A44: the same without exec: the helper waits below a program that opens a
+// session for itself, and reads its id from the list of its user's sessions.
 TEST_F(OwnerAttackTest, AHelperMayNotUseWhatItsParentOpenedForItself) {
   const Line helper;
   const Line opener;
@@ -193,6 +197,47 @@ TEST_F(OwnerAttackTest, AHelperMayNotUseWhatItsParentOpenedForItself) {
   helper.Say();
   EXPECT_EQ(helper.Hear(), 'n');
   EXPECT_EQ(rig_.service.actions().size(), 1u);
+}
+
+// A45: an innocent program with foreign code inside, as far as that shows.
+TEST_F(OwnerAttackTest, APreloadedLibraryLowersTheGrade) {
+  const ForkedChild owner([&] {
+    ::setenv("LD_PRELOAD", "libm.so.6", 1);
+    BecomeSleep();
+  });
+  AwaitExec(owner.pid(), "sleep");
+  auto client = rig_.Connect();
+  ASSERT_TRUE(Succeeds(HandOver(*client, owner.pid())));
+  EXPECT_EQ(ExecutableName(), "sleep");
+  EXPECT_EQ(GradeOfExecutable(), v1::GRADE_SAME_USER_SPOOFABLE);
+}
+
+// A45: another program under the innocent one's name, in a mount namespace of
+// the attacker's own.
+TEST_F(OwnerAttackTest, ANameFromAnotherMountNamespaceLowersTheGrade) {
+  const std::string sleep =
+      std::filesystem::canonical("/usr/bin/sleep").string();
+  const ForkedChild owner([&] {
+    if (::unshare(CLONE_NEWNS) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWNS)) {
+      ::_exit(77);
+    }
+    (void)::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+    (void)::mount("/usr/bin/tail", sleep.c_str(), nullptr, MS_BIND, nullptr);
+    ::execl(sleep.c_str(), "tail", "-f", "/dev/null", nullptr);
+    ::_exit(1);
+  });
+  if (!Eventually([&] {
+        std::error_code ignored;
+        return std::filesystem::read_symlink(
+                   "/proc/" + std::to_string(owner.pid()) + "/exe", ignored) ==
+               sleep;
+      })) {
+    GTEST_SKIP() << "mount namespaces are not allowed here";
+  }
+  auto client = rig_.Connect();
+  ASSERT_TRUE(Succeeds(HandOver(*client, owner.pid())));
+  EXPECT_EQ(ExecutableName(), "sleep");
+  EXPECT_EQ(GradeOfExecutable(), v1::GRADE_SAME_USER_SPOOFABLE);
 }
 
 // Handed over before its exec, a process is judged by what it is then, and
