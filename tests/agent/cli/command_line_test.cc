@@ -364,6 +364,7 @@ TEST_F(CommandLineTest, VerifyAndExportWorkWithoutADaemon) {
   EXPECT_EQ(machine.exit_code, 0);
   const json report = json::parse(machine.out);
   EXPECT_EQ(report.at("ok"), true);
+  EXPECT_EQ(report.at("complete"), true);
   EXPECT_EQ(report.at("absent"), json::array());
   EXPECT_EQ(report.at("parts").size(), 16u);
   EXPECT_EQ(report.at("facts").at("decision_index"), 4);
@@ -372,6 +373,35 @@ TEST_F(CommandLineTest, VerifyAndExportWorkWithoutADaemon) {
            "--out", folder_ + "/quote"});
   EXPECT_EQ(exported.exit_code, 0) << exported.err;
   EXPECT_THAT(exported.out, HasSubstr("tpm2_checkquote"));
+}
+
+TEST_F(CommandLineTest, VerifyTakesNoPartForTheWholeUnlessAsked) {
+  BundleMaker maker;
+  maker.WriteTrust(folder_ + "/trust");
+  v1::EvidenceBundle bundle = maker.Build();
+  bundle.clear_session_entry();
+  const std::vector<std::string> verify{"verify", "-", "--trust",
+                                        folder_ + "/trust"};
+  auto arguments = verify;
+  const Ran plain = Cli(arguments, bundle.SerializeAsString());
+  EXPECT_EQ(plain.exit_code, 5);
+  EXPECT_THAT(plain.err, HasSubstr("absent: session_entry, order"));
+  arguments.emplace_back("--json");
+  const Ran machine = Cli(arguments, bundle.SerializeAsString());
+  EXPECT_EQ(machine.exit_code, 5);
+  json report = json::parse(machine.out);
+  EXPECT_EQ(report.at("ok"), false);
+  EXPECT_EQ(report.at("complete"), false);
+  EXPECT_EQ(report.at("error").at("reason"), "evidence_incomplete");
+  arguments.emplace_back("--allow-partial");
+  const Ran partial = Cli(arguments, bundle.SerializeAsString());
+  EXPECT_EQ(partial.exit_code, 0);
+  report = json::parse(partial.out);
+  EXPECT_EQ(report.at("ok"), true);
+  EXPECT_EQ(report.at("complete"), false);
+  // What is there has to hold all the same.
+  bundle.set_decision("deny");
+  EXPECT_EQ(Cli(arguments, bundle.SerializeAsString()).exit_code, 5);
 }
 
 TEST_F(CommandLineTest, SaysOfWhatIsNoFileThatItIsNone) {
