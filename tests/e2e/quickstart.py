@@ -120,13 +120,13 @@ def test_quickstart_keeps_running_and_stops_when_asked():
         shutil.rmtree(folder)
 
 
-def check_refusal(folder, sentence):
+def check_refusal(folder, sentence, *more):
     """A quickstart below `folder`, whose build has no programs, fails with
     that sentence and leaves nothing behind that runs."""
     (folder / "bin").mkdir()
     done = subprocess.run(
         [str(rig.SOURCE / "installers/quickstart"), "--dir",
-         str(folder / "out"), "--build-dir", str(folder)],
+         str(folder / "out"), "--build-dir", str(folder), *more],
         stdin=subprocess.DEVNULL, capture_output=True, text=True,
         check=False, timeout=120)
     expect(done.returncode == 1, done.returncode)
@@ -140,6 +140,17 @@ def test_quickstart_says_clearly_what_failed():
     try:
         folder.chmod(0o755)
         check_refusal(folder, "lacks countersignd")
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_quickstart_names_a_missing_tpm():
+    if os.path.exists("/dev/tpmrm0"):
+        raise rig.Skip("this machine has a TPM")
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="countersign-qs."))
+    try:
+        folder.chmod(0o755)
+        check_refusal(folder, "there is no /dev/tpmrm0", "--tpm", "device")
     finally:
         shutil.rmtree(folder)
 
