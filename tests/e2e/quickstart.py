@@ -52,8 +52,19 @@ def check(done, folder):
                   "without a proof: refused", "another server: refused"):
         expect(words in done.stdout.replace("at another", "another"), words,
                "is not in", done.stdout)
+    check_secrecy(folder, (folder / result[name]
+                           for name in ("grant", "receipt")))
     left = {p: c for p, c in processes().items() if str(folder) in c}
     expect(not left, "still running:", left)
+
+
+def check_secrecy(folder, tokens):
+    """No token is in a file that others may read."""
+    tokens = [token.read_bytes().strip() for token in tokens]
+    for path in folder.rglob("*"):
+        if path.is_file() and path.stat().st_mode & 0o044:
+            expect(not any(token in path.read_bytes() for token in tokens),
+                   path, "shows a token")
 
 
 def test_quickstart_as_root_separates_accounts():
