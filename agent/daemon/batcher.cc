@@ -145,6 +145,10 @@ std::unique_ptr<Batch> Batcher::Gather() {
         held_.push_back(std::move(action));
         continue;
       }
+      if (action.lease_only) {
+        action.Finish(ActionOutcome());
+        continue;
+      }
     }
     if (auto left = builder.Add(std::move(action))) {
       pending_.PushFront(session->uid, *std::move(left));

@@ -35,7 +35,8 @@ class Batcher final : private OutboxOwner {
   void Start(DevicePtr device, Journal::Recovered recovered);
 
   // Takes an action of an open session, or its end. `done` gets the service's
-  // decision or why there is none:
+  // decision or why there is none; of one that is `lease_only` an empty outcome
+  // once the session's lease is fresh:
   //   the session's end, kLeaseStale
   //   what ServiceLink says    no answer in time, or a refusal
   //   what platform::Tpm says  it could not be quoted

@@ -30,6 +30,13 @@ class FaultsTest : public testing::Test {
   Result<v1::AuthorizeResponse> Authorize() {
     return rig_.Authorize(*client_, session_);
   }
+  Result<v1::Response> SignDpop() {
+    v1::Request ask;
+    ask.mutable_sign_dpop()->set_session_id(session_);
+    ask.mutable_sign_dpop()->set_method("GET");
+    ask.mutable_sign_dpop()->set_uri("https://api.test/");
+    return client_->Call(std::move(ask), seconds(20));
+  }
   // The cause has ended: new actions are granted again.
   bool Heals() {
     return Eventually([this] {
@@ -321,6 +328,35 @@ TEST_F(FaultsTest, StaleLeaseWithoutTheServiceStopsTheSession) {
   EXPECT_EQ(rig_.Status().actions(), 0u);
   rig_.service.Set(Mode::kAnswer, "");
   EXPECT_TRUE(Heals());
+}
+
+// A proof is a use of the session, too: an uplink that withholds revocations
+// must not keep its key at work.
+TEST_F(FaultsTest, StaleLeaseIsRenewedBeforeADpopProofIsSigned) {
+  rig_.clock.monotonic_ms += 121'000;
+  const int before = rig_.service.requests("/v1/challenges");
+  EXPECT_TRUE(Succeeds(SignDpop()));
+  EXPECT_EQ(rig_.service.requests("/v1/challenges"), before + 1);
+  EXPECT_TRUE(Succeeds(SignDpop()));
+  EXPECT_EQ(rig_.service.requests("/v1/challenges"), before + 1);
+  EXPECT_EQ(rig_.Status().actions(), 0u);  // It is no action.
+}
+
+TEST_F(FaultsTest, StaleLeaseWithoutTheServiceStopsDpopProofs) {
+  rig_.service.Set(Mode::kUnreachable, "");
+  EXPECT_TRUE(Succeeds(SignDpop()));  // Fresh: nobody is asked.
+  rig_.clock.monotonic_ms += 121'000;
+  EXPECT_TRUE(FailsWith(SignDpop(), ErrorCode::kServiceUnreachable));
+  rig_.service.Set(Mode::kAnswer, "");
+  EXPECT_TRUE(Heals());
+  EXPECT_TRUE(Succeeds(SignDpop()));
+}
+
+TEST_F(FaultsTest, NoDpopProofForASessionThatTheServiceEnded) {
+  rig_.service.EndSession(session_, "user_revoked");
+  EXPECT_TRUE(Succeeds(SignDpop()));  // The lease is what it is promised.
+  rig_.clock.monotonic_ms += 121'000;
+  EXPECT_TRUE(FailsWith(SignDpop(), ErrorCode::kSessionEnded));
 }
 
 TEST_F(FaultsTest, OldEpochNonceIsRenewedBeforeItIsQuoted) {
