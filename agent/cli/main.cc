@@ -39,11 +39,25 @@ void AddJsonFlag(CLI::App& app, Context& context) {
       AddJsonFlag(*command, context);
       continue;
     }
-    if (command->get_group().empty()) continue;
-    // What `run` prints is its command's.
+    // What `run` prints is its command's, and a script is no JSON.
+    const bool only_errors =
+        command->get_name() == "run" || command->get_name() == "completion";
     command->add_flag_callback(
         "--json", [&context] { context.output.set_json(true); },
-        command->get_name() == "run" ? "Errors as JSON" : "Answer as JSON");
+        only_errors ? "Errors as JSON" : "Answer as JSON");
+  }
+}
+
+// What is sent as text has to be text: the daemon would only find a message
+// that it cannot read. Names of files may be any bytes.
+void AddTextChecks(CLI::App& app) {
+  for (CLI::Option* option : app.get_options()) {
+    if (ReadOption(*option).value != ValueKind::kText) continue;
+    option->check(CLI::Validator(
+        [](const std::string& text) {
+          return IsUtf8(text) ? std::string() : "not valid UTF-8";
+        },
+        ""));
   }
 }
 
