@@ -1,6 +1,4 @@
 // countersign: the agent's command line.
-#include <google/protobuf/stubs/logging.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -10,6 +8,7 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/suggest.h"
 #include "attest/base/text.h"
+#include "attest/proto/silence.h"
 
 namespace countersign::agent {
 namespace {
@@ -59,6 +58,7 @@ void AddTextChecks(CLI::App& app) {
         },
         ""));
   }
+  for (CLI::App* command : app.get_subcommands({})) AddTextChecks(*command);
 }
 
 void BuildApp(CLI::App& app, Context& context) {
@@ -92,6 +92,7 @@ void BuildApp(CLI::App& app, Context& context) {
   AddDoctor(app, context);
   AddCompletion(app, context);
   AddJsonFlag(app, context);
+  AddTextChecks(app);
 }
 
 // The command that the line had got to when it went wrong.
@@ -100,11 +101,16 @@ const CLI::App& Deepest(const CLI::App& app) {
   return chosen.empty() ? app : Deepest(*chosen.back());
 }
 
+// "countersign session open".
+std::string FullName(const CLI::App& command) {
+  if (command.get_parent() == nullptr) return command.get_name();
+  return FullName(*command.get_parent()) + " " + command.get_name();
+}
+
 int FailParse(const CLI::App& app, const CLI::ParseError& error,
               const Output& output) {
   const CLI::App& command = Deepest(app);
-  const std::string name =
-      &command == &app ? "countersign" : "countersign " + command.get_name();
+  const std::string name = FullName(command);
   const std::string help = "See " + name + " --help.";
   const auto left = app.remaining(true);
   if (left.empty()) return output.FailUsage(error.what(), help);
@@ -129,8 +135,7 @@ int FlushData(int exit_code) {
 }
 
 int Main(std::vector<std::string> arguments) {
-  // What hostile bytes do to the parser is said by our own errors.
-  google::protobuf::SetLogHandler(nullptr);
+  SilenceProtobufLog();
   Context context;
   // Everything after "--" belongs to the command to run, byte for byte.
   const auto mark = std::ranges::find(arguments, "--");

@@ -55,6 +55,12 @@ TEST_F(CommandLineTest, RefusesWhatItDoesNotUnderstand) {
       {{"export", "--bundle", "b", "--out", "o", "--format", "zip"}, "zip"},
       {{"completion", "tcsh"}, "tcsh"},
       {{"session", "open", "--purpose", "x", "--lifetime", "-1"}, "-1"},
+      {{"session", "open", "--purpose", "x", "--lifetime", "0"}, "at least 1"},
+      {{"session", "open", "--purpose", "x", "--lifetime", "x"},
+       "See countersign session open --help."},
+      {{"session", "open", "--purpose", "\xff"}, "--purpose: not valid UTF-8"},
+      {{"authorize", "--task", "\xed\xa0\x80"}, "--task: not valid UTF-8"},
+      {{"run", "--purpose", "\xff", "--", "true"}, "not valid UTF-8"},
   };
   for (const auto& test : kCases) {
     const Ran ran = Cli(test.arguments);

@@ -436,6 +436,8 @@ TEST(VerifyBundleTest, RejectsAnUnknownManufacturer) {
   const BundleReport report = VerifyBundle(SharedBundle(), trust);
   EXPECT_EQ(Outcome(report, Part::kEkChain), "ek_cert_untrusted");
   EXPECT_FALSE(report.ok());
+  EXPECT_THAT(std::string(Remedy(report.FirstError().code)),
+              HasSubstr("the trust folder's to verify"));
 }
 
 TEST(VerifyBundleTest, AsksForNoCertificateThatTheServiceDidNotRelyOn) {
