@@ -108,7 +108,7 @@ TEST_F(ProgramTest, AnotherUserSeesAndUsesNothingOfThisOne) {
       as_nobody + "enroll --json --service https://authz.test --token-file " +
       token);
   EXPECT_NE(enrolled.exit_code, 0);
-  EXPECT_NE(enrolled.output.find("unauthorized"), std::string::npos)
+  EXPECT_NE(enrolled.output.find("not_administrator"), std::string::npos)
       << enrolled.output;
   EXPECT_TRUE(Succeeds(client_->Call(AuthorizeAsk(session_), seconds(20))));
 }
