@@ -12,11 +12,36 @@ namespace {
 
 void PrintLines(const Console& console, std::string_view heading,
                 const std::vector<CheckedLine>& lines) {
+  if (lines.empty()) return;
   console.PrintRaw("");
   console.Heading(heading);
   for (const CheckedLine& line : lines) {
     console.Check(line.mark, line.fact, line.proof);
   }
+}
+
+// 5 where something is not as it was signed, 1 where a check could not be
+// made because its evidence was erased.
+int ExitCodeOf(const ActionReport& report) {
+  if (!report.KeysOf(Mark::kFailed).empty()) {
+    return ExitCode(ErrorCode::kLedgerEntryMismatch);
+  }
+  return report.complete() ? 0 : 1;
+}
+
+std::string Conclusion(const ActionReport& report) {
+  if (!report.KeysOf(Mark::kFailed).empty()) {
+    return "Not everything holds: see the lines marked ✗.";
+  }
+  if (report.complete()) {
+    return "Every check was made again just now, and holds.";
+  }
+  std::string missing;
+  for (const std::string& key : report.KeysOf(Mark::kErased)) {
+    missing += (missing.empty() ? "" : ", ") + key;
+  }
+  return "Not every check could be made again: what they need was erased (" +
+         missing + "). What could be checked holds.";
 }
 
 Result<int> Show(Installation& service, const Console& console,
@@ -29,25 +54,26 @@ Result<int> Show(Installation& service, const Console& console,
     return {};
   };
   CS_RETURN_IF_ERROR(service.store().Read(read));
-  const int exit_code =
-      report.holds() ? 0 : ExitCode(ErrorCode::kLedgerEntryMismatch);
   if (console.json()) {
     console.PrintRaw(ToJson(report));
-    return exit_code;
+    return ExitCodeOf(report);
   }
   console.Heading("Action " + report.action_digest);
-  console.Print("  " + report.decision +
-                (report.reason.empty() ? "" : " (" + report.reason + ")") +
-                " at " + TimeText(report.decided_ms) + ", ledger entry " +
-                std::to_string(report.ledger_index));
+  const std::string index = std::to_string(report.ledger_index);
+  if (report.decision.empty()) {
+    console.Print("  ledger entry " + index + " cannot be relied on");
+  } else {
+    console.Print("  " + report.decision +
+                  (report.reason.empty() ? "" : " (" + report.reason + ")") +
+                  " at " + TimeText(report.decided_ms) + ", ledger entry " +
+                  index);
+  }
   PrintLines(console, "Who", report.who);
   PrintLines(console, "What", report.what);
   PrintLines(console, "Valid then", report.valid_then);
   console.PrintRaw("");
-  console.Print(report.holds()
-                    ? "Every check was made again just now, and holds."
-                    : "Not everything holds: see the lines marked ✗.");
-  return exit_code;
+  console.Print(Conclusion(report));
+  return ExitCodeOf(report);
 }
 
 void WriteEntry(JsonWriter& json, uint64_t index,
@@ -174,7 +200,9 @@ void AddAudit(CLI::App& app, Context& context) {
   auto options = std::make_shared<Options>();
 
   CLI::App* show = audit->add_subcommand(
-      "show", "Who, what, and valid then: the three answers for one action");
+      "show",
+      "Who, what, and valid then: the three answers for one action; exit code "
+      "5 if one does not hold, 1 if evidence for one was erased");
   show->footer("countersign-authz audit show 1042");
   show->add_option("ACTION", options->which,
                    "Action digest (hex) or ledger index")
