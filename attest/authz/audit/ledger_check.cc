@@ -64,7 +64,18 @@ Result<ledger::LedgerAudit> CheckLedger(StoreView& view, const Config& config,
                       Checkpoints(view, newest ? newest->size : 0));
   PagedEntries entries(view);
   const StoredTiles tiles(view);
-  return ledger::VerifyLedger(entries, tiles, log, evidence);
+  CS_ASSIGN_OR_RETURN(ledger::LedgerAudit audit,
+                      ledger::VerifyLedger(entries, tiles, log, evidence));
+  if (!evidence.kept_head && !audit.finding) {
+    audit.finding = ledger::LedgerFinding{
+        .code = ErrorCode::kLedgerRolledBack,
+        .first_bad_index = audit.entries,
+        .last_index = audit.entries,
+        .detail = config.head_file +
+                  " is missing: nobody can tell whether entries were cut off "
+                  "at the end; restore it"};
+  }
+  return audit;
 }
 
 Status ListEntries(

@@ -147,7 +147,9 @@ Result<int> Verify(Installation& service, const Console& console) {
     return {};
   };
   CS_RETURN_IF_ERROR(service.store().Read(check));
-  const int exit_code = audit.finding ? ExitCode(audit.finding->code) : 0;
+  // Whatever was found, and whatever its code gives elsewhere.
+  const int exit_code =
+      audit.finding ? ExitCode(ErrorCode::kLedgerEntryMismatch) : 0;
   if (console.json()) {
     JsonWriter json;
     json.BeginObject()
@@ -179,6 +181,11 @@ Result<int> Verify(Installation& service, const Console& console) {
   if (audit.finding->last_index > audit.finding->first_bad_index) {
     where = "between " + where + " and entry " +
             std::to_string(audit.finding->last_index);
+  if (audit.finding->code == ErrorCode::kLedgerRolledBack) {
+    console.Check(Mark::kFailed, audit.finding->detail,
+                  Remedy(audit.finding->code));
+    return exit_code;
+  }
   }
   console.Check(
       Mark::kFailed,
@@ -227,7 +234,7 @@ void AddAudit(CLI::App& app, Context& context) {
   CLI::App* verify = audit->add_subcommand(
       "verify",
       "Recompute the whole ledger; exit code 5 names the first bad "
-      "entry");
+      "entry, or says that the end is missing");
   verify->footer("countersign-authz audit verify");
   verify->callback([&context] {
     context.Run([&](Installation& service) {

@@ -137,7 +137,40 @@ TEST(ProgramTest, MakesListsAndRevokesTokens) {
   const std::string audit = program.Run({"audit", "list", "--json"}).out;
   EXPECT_THAT(audit,
               HasSubstr("enrollment token " + id + " made for 3 devices"));
-  EXPECT_THAT(audit, HasSubstr("enrollment token " + id + " revoked"));
+  EXPECT_THAT(audit, HasSubstr("enrollment token " + id + " revoked, by "));
+}
+
+TEST(ProgramTest, SaysThatTheEndOfTheLedgerIsMissing) {
+  const Program program;
+  ASSERT_EQ(program.Run({"token", "create"}).exit_code, 0);
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(program.Path("ledger.db").c_str(), &db), SQLITE_OK);
+  sqlite3_exec(db,
+               "DELETE FROM checkpoints WHERE size > 1;"
+               "DELETE FROM ledger_entries WHERE idx > 0;",
+               nullptr, nullptr, nullptr);
+  sqlite3_close(db);
+  const Ran older = program.Run({"audit", "verify"});
+  EXPECT_EQ(older.exit_code, 5);
+  EXPECT_THAT(older.out, HasSubstr("older than a head that was kept"));
+  std::filesystem::remove(program.Path("ledger.head"));
+  const Ran headless = program.Run({"audit", "verify"});
+  EXPECT_EQ(headless.exit_code, 5);
+  EXPECT_THAT(headless.out, HasSubstr("ledger.head is missing"));
+}
+
+TEST(ProgramTest, NotesWhoAndWhichPolicy) {
+  Program program;
+  program.Start();
+  HttpsLaptop laptop(program);
+  ASSERT_TRUE(laptop.Enroll(TokenFrom(program)));
+  ASSERT_EQ(program.Run({"device", "revoke", ToHex(laptop.device.device_id)})
+                .exit_code,
+            0);
+  const std::string list = program.Run({"audit", "list"}).out;
+  EXPECT_THAT(list, HasSubstr("administrator, by "));
+  EXPECT_THAT(list, HasSubstr("uid " + std::to_string(getuid())));
+  EXPECT_THAT(list, testing::ContainsRegex("policy in force [0-9a-f]{64}"));
 }
 
 // F29, F37
