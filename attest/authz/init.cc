@@ -108,7 +108,8 @@ Status InitService(const InitOptions& options) {
     return Fail(ErrorCode::kIoError,
                 config_path.string() + ": there is a service here already");
   }
-  fs::create_directories(dir, ignored);
+  fs::create_directories(fs::absolute(dir).parent_path(), ignored);
+  CS_RETURN_IF_ERROR(MakeFolder(dir, 0755));
   for (const char* name : {"keys", "tls"}) {
     CS_RETURN_IF_ERROR(MakeFolder(dir / name, 0700));
   }
@@ -136,6 +137,8 @@ Status InitService(const InitOptions& options) {
   CS_RETURN_IF_ERROR(MakeKeys(config, dir / "trust"));
   CS_ASSIGN_OR_RETURN(const ServiceKeys keys, LoadServiceKeys(config));
   CS_RETURN_IF_ERROR(BeginLedger(config, keys));
+  // What is read back below would be refused only then.
+  CS_RETURN_IF_ERROR(CheckTrustedPath(dir / "keys"));
   fs::rename(unfinished, config_path, ignored);
   if (ignored) return Fail(ErrorCode::kIoError, ignored.message());
   return {};
