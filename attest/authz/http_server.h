@@ -52,6 +52,7 @@ struct Response {
   std::string body;
   std::string cache_control = "no-store";
   int retry_after_s = 0;  // Sent when positive.
+  std::string allow;      // Sent unless empty: the methods of the path.
 };
 
 class RequestHandler {
