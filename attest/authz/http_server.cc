@@ -321,6 +321,10 @@ Result<tcp::endpoint> ParseListen(const std::string& listen) {
 
 }  // namespace
 
+Status CheckListen(const std::string& listen) {
+  return ParseListen(listen).map([](const tcp::endpoint&) {});
+}
+
 struct HttpServer::Impl {
   Impl(const HttpServerOptions& options, TlsContext tls_context,
        RequestHandler& handler)

@@ -78,6 +78,9 @@ struct HttpServerOptions {
   std::chrono::milliseconds write_timeout{20'000};
 };
 
+// kConfigInvalid: `listen` is not ADDRESS:PORT.
+[[nodiscard]] Status CheckListen(const std::string& listen);
+
 // Start, then Stop. Both are called from one thread.
 class HttpServer {
  public:

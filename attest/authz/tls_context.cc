@@ -56,7 +56,7 @@ X509Ptr NewCertificate(EVP_PKEY* key, const std::string& common_name) {
       BN_bin2bn(serial.data(), static_cast<int>(serial.size()), nullptr));
   BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate.get()));
   X509_gmtime_adj(X509_getm_notBefore(certificate.get()), -3600);
-  X509_time_adj_ex(X509_getm_notAfter(certificate.get()), kCertificateDays, 0,
+  X509_time_adj_ex(X509_getm_notAfter(certificate.get()), kPrivateTlsDays, 0,
                    nullptr);
   X509_set_pubkey(certificate.get(), key);
   X509_NAME_add_entry_by_txt(
