@@ -1,9 +1,11 @@
 // countersign-authz: the relying party. Appraises evidence, decides, writes
 // the ledger and only then grants.
-#include <google/protobuf/stubs/logging.h>
+#include <pwd.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <exception>
 
@@ -23,6 +25,19 @@ void Context::Run(const std::function<Result<int>(Installation&)>& work) {
 }
 
 namespace {
+std::string LocalActor() {
+  const uid_t uid = ::getuid();
+  const std::string number = "uid " + std::to_string(uid);
+  passwd entry{};
+  passwd* found = nullptr;
+  std::array<char, 4096> buffer{};
+  if (::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) != 0 ||
+      found == nullptr) {
+    return number;
+  }
+  return std::string(found->pw_name) + " (" + number + ")";
+}
+
 
 // Help that shows first how a command is used.
 class ExampleFirst final : public CLI::Formatter {

@@ -92,6 +92,7 @@ void WriteEntry(JsonWriter& json, uint64_t index,
       .Optional("decision", entry.decision())
       .Optional("reason", reason && entry.reason() != 0 ? Name(*reason) : "")
       .Optional("rule", entry.rule())
+      .Optional("policy_version", entry.policy_version())
       .Optional("detail", entry.detail())
       .Bool("late", entry.late())
       .EndObject();
@@ -113,6 +114,9 @@ std::string EntryText(uint64_t index, const v1::LedgerEntry& entry) {
     text += "  device " + ToHex(AsBytes(entry.device_id()));
   }
   if (!entry.detail().empty()) text += "  " + entry.detail();
+  if (entry.kind() == v1::ENTRY_KIND_ADMIN && !entry.policy_version().empty()) {
+    text += " " + entry.policy_version();
+  }
   if (entry.late()) text += "  late";
   return text;
 }
@@ -177,15 +181,15 @@ Result<int> Verify(Installation& service, const Console& console) {
                   "root " + ToHex(audit.head.root) + ", recomputed");
     return 0;
   }
-  std::string where = "entry " + std::to_string(audit.finding->first_bad_index);
-  if (audit.finding->last_index > audit.finding->first_bad_index) {
-    where = "between " + where + " and entry " +
-            std::to_string(audit.finding->last_index);
   if (audit.finding->code == ErrorCode::kLedgerRolledBack) {
     console.Check(Mark::kFailed, audit.finding->detail,
                   Remedy(audit.finding->code));
     return exit_code;
   }
+  std::string where = "entry " + std::to_string(audit.finding->first_bad_index);
+  if (audit.finding->last_index > audit.finding->first_bad_index) {
+    where = "between " + where + " and entry " +
+            std::to_string(audit.finding->last_index);
   }
   console.Check(
       Mark::kFailed,
@@ -199,6 +203,7 @@ Result<int> Verify(Installation& service, const Console& console) {
 void AddAudit(CLI::App& app, Context& context) {
   CLI::App* audit = app.add_subcommand(
       "audit", "Show what happened, with the checks that prove it");
+  audit->footer("countersign-authz audit show 1042");
   audit->require_subcommand(1);
   struct Options {
     std::string which;
