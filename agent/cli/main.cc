@@ -1,4 +1,6 @@
 // countersign: the agent's command line.
+#include <google/protobuf/stubs/logging.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -8,7 +10,6 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/suggest.h"
 #include "attest/base/text.h"
-#include "attest/proto/silence.h"
 
 namespace countersign::agent {
 namespace {
@@ -135,7 +136,8 @@ int FlushData(int exit_code) {
 }
 
 int Main(std::vector<std::string> arguments) {
-  SilenceProtobufLog();
+  // What hostile bytes do to the parser is said by our own errors.
+  google::protobuf::SetLogHandler(nullptr);
   Context context;
   // Everything after "--" belongs to the command to run, byte for byte.
   const auto mark = std::ranges::find(arguments, "--");
