@@ -1,5 +1,6 @@
 // countersign-authz: the relying party. Appraises evidence, decides, writes
 // the ledger and only then grants.
+#include <google/protobuf/stubs/logging.h>
 #include <pwd.h>
 #include <unistd.h>
 
@@ -24,7 +25,6 @@ void Context::Run(const std::function<Result<int>(Installation&)>& work) {
   exit_code = ran ? *ran : console.Fail(ran.error());
 }
 
-namespace {
 std::string LocalActor() {
   const uid_t uid = ::getuid();
   const std::string number = "uid " + std::to_string(uid);
@@ -38,6 +38,7 @@ std::string LocalActor() {
   return std::string(found->pw_name) + " (" + number + ")";
 }
 
+namespace {
 
 // Help that shows first how a command is used.
 class ExampleFirst final : public CLI::Formatter {
