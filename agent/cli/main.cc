@@ -1,6 +1,4 @@
 // countersign: the agent's command line.
-#include <google/protobuf/stubs/logging.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -10,6 +8,7 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/suggest.h"
 #include "attest/base/text.h"
+#include "attest/proto/silence.h"
 
 namespace countersign::agent {
 namespace {
@@ -136,8 +135,7 @@ int FlushData(int exit_code) {
 }
 
 int Main(std::vector<std::string> arguments) {
-  // What hostile bytes do to the parser is said by our own errors.
-  google::protobuf::SetLogHandler(nullptr);
+  SilenceProtobufLog();
   Context context;
   // Everything after "--" belongs to the command to run, byte for byte.
   const auto mark = std::ranges::find(arguments, "--");

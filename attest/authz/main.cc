@@ -1,6 +1,5 @@
 // countersign-authz: the relying party. Appraises evidence, decides, writes
 // the ledger and only then grants.
-#include <google/protobuf/stubs/logging.h>
 #include <pwd.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 
 #include "attest/authz/commands/commands.h"
 #include "attest/base/text.h"
+#include "attest/proto/silence.h"
 
 namespace countersign::authz {
 
@@ -79,8 +79,7 @@ void BuildApp(CLI::App& app, Context& context) {
 }
 
 int Main(int argc, char** argv) {
-  // What hostile bytes do to the parser is said by our own errors.
-  google::protobuf::SetLogHandler(nullptr);
+  SilenceProtobufLog();
   Context context;
   context.console.set_json(std::any_of(
       argv + 1, argv + argc,

@@ -373,6 +373,11 @@ TEST(ProgramTpmTest, RunsWithoutATpmAndUsesItWhenItAppears) {
   rig.tpm.Extend();
   EXPECT_TRUE(Eventually([&] { return rig.Enroll().has_value(); }))
       << rig.log();
+  // Nobody but us has written there, the TPM's libraries included.
+  std::istringstream log(rig.log());
+  for (std::string line; std::getline(log, line);) {
+    EXPECT_TRUE(line.starts_with("countersignd: ")) << line;
+  }
 }
 
 }  // namespace
