@@ -223,7 +223,7 @@ TEST_F(AuditTest, NoticesEvidenceThatWasChanged) {
   EXPECT_FALSE(report->holds());
 }
 
-// The rows beside the ledger are believed in nothing.
+// A52: the rows beside the ledger are believed in nothing.
 TEST_F(AuditTest, ReadsEndAndRevocationFromTheLedger) {
   const auto decision = laptop_.Authorize(session_);
   ASSERT_TRUE(RevokeDevice(*rig_.store, *rig_.ledger, rig_.clock,
