@@ -281,6 +281,29 @@ TEST(ProgramTest, SaysThatTheEndOfTheLedgerIsMissing) {
   EXPECT_THAT(headless.out, HasSubstr("ledger.head is missing"));
 }
 
+TEST(ProgramTest, DoesNotTakeErasedEvidenceForSuccess) {
+  Program program;
+  program.Start();
+  HttpsLaptop laptop(program);
+  ASSERT_TRUE(laptop.Enroll(TokenFrom(program)));
+  ASSERT_TRUE(laptop.OpenSession());
+  const auto answer = laptop.Send(laptop.NextBatch(1));
+  ASSERT_TRUE(answer.has_value());
+  const std::string index = std::to_string(answer->decisions(0).ledger_index());
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(program.Path("ledger.db").c_str(), &db), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(db, "DELETE FROM evidence", nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  sqlite3_close(db);
+  const Ran shown = program.Run({"audit", "show", index});
+  EXPECT_EQ(shown.exit_code, 1);
+  EXPECT_THAT(shown.out, testing::AllOf(HasSubstr("was erased (user, "),
+                                        testing::Not(HasSubstr("✗"))));
+  const Ran as_json = program.Run({"audit", "show", index, "--json"});
+  EXPECT_EQ(as_json.exit_code, 1);
+  EXPECT_EQ(json::parse(as_json.out)["complete"], false);
+}
+
 TEST(ProgramTest, NotesWhoAndWhichPolicy) {
   Program program;
   program.Start();
