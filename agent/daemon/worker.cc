@@ -29,7 +29,10 @@ std::shared_ptr<Worker::Task> Worker::Next() {
     return stopping_ || !urgent_.empty() || !normal_.empty();
   });
   if (stopping_) return nullptr;
-  auto& queue = urgent_.empty() ? normal_ : urgent_;
+  const bool urgent =
+      !urgent_.empty() && (normal_.empty() || !last_was_urgent_);
+  last_was_urgent_ = urgent;
+  auto& queue = urgent ? urgent_ : normal_;
   auto task = std::move(queue.front());
   queue.pop_front();
   return task;

@@ -21,7 +21,9 @@ namespace countersign::agent {
 
 class Worker {
  public:
-  // Urgent work runs before all that is not, each in the order of submission.
+  // Urgent work runs first, each kind in the order of submission; but of what
+  // is not urgent one runs after each that is, so that no flood of urgent work
+  // keeps it waiting for ever.
   enum class Urgency { kNormal, kUrgent };
 
   // `loop` outlives the worker and whatever `done` functions refer to lives as
@@ -63,8 +65,9 @@ class Worker {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::shared_ptr<Task>> urgent_;  // Guarded by mutex_, as are
-  std::deque<std::shared_ptr<Task>> normal_;  // these two.
+  std::deque<std::shared_ptr<Task>> normal_;  // these.
   bool stopping_ = false;
+  bool last_was_urgent_ = false;
   std::thread thread_;  // Last: it uses all of the above.
 };
 
