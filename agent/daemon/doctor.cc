@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "attest/base/digest.h"
@@ -23,11 +24,6 @@ struct TpmFindings {
   Result<platform::TpmInfo> info = Fail(ErrorCode::kInternal);
   Result<std::vector<platform::EndorsementKey>> eks =
       Fail(ErrorCode::kInternal);
-};
-
-// What the file thread found.
-struct FileFindings {
-  std::vector<v1::DoctorCheck> checks;
 };
 
 v1::DoctorCheck Check(const char* name, bool ok, std::string detail,
@@ -168,17 +164,37 @@ v1::DoctorCheck CheckClock(int64_t ahead_s) {
                "Set the clock: NTP (timedatectl set-ntp true).");
 }
 
+}  // namespace
+
+// What was well, and when.
+struct Doctor::Memory {
+  std::optional<TpmFindings> tpm;
+  int64_t tpm_ms = 0;
+  std::optional<int64_t> service_s;  // The service's clock at that moment.
+  DevicePtr of_device;
+  int64_t service_ms = 0;
+};
+
 // One examination. Keeps itself alive until it is done.
-class Examination : public std::enable_shared_from_this<Examination> {
+class Doctor::Examination
+    : public std::enable_shared_from_this<Doctor::Examination> {
  public:
-  Examination(const Doctor::Parts& parts, DoctorSubject subject,
+  Examination(const Doctor::Parts& parts, std::shared_ptr<Memory> memory,
+              DoctorSubject subject,
               std::function<void(v1::DoctorResponse)> done)
-      : parts_(parts), subject_(std::move(subject)), done_(std::move(done)) {}
+      : parts_(parts),
+        memory_(std::move(memory)),
+        subject_(std::move(subject)),
+        done_(std::move(done)) {}
 
   void Start() {
     Add(CheckConfig(subject_));
+    if (memory_->tpm.has_value() && StillBelieved(memory_->tpm_ms)) {
+      OnTpm(*memory_->tpm);
+      return;
+    }
     parts_.tpm.Submit(
-        TpmQueue::Urgency::kUrgent,
+        TpmQueue::Urgency::kNormal,
         [](platform::Tpm& tpm) -> Result<TpmFindings> {
           TpmFindings found;
           found.info = tpm.Info();
@@ -186,13 +202,29 @@ class Examination : public std::enable_shared_from_this<Examination> {
           return found;
         },
         [self = shared_from_this()](const Result<TpmFindings>& found) {
-          self->Add(CheckTpm(*found));
-          self->Add(CheckEks(*found));
-          self->LookAtFiles();
+          self->RememberTpm(*found);
+          self->OnTpm(*found);
         });
   }
 
  private:
+  [[nodiscard]] bool StillBelieved(int64_t since_ms) const {
+    return parts_.clock.MonotonicMs() - since_ms < kBelievedForMs;
+  }
+
+  void RememberTpm(const TpmFindings& found) {
+    memory_->tpm.reset();
+    if (!found.info.has_value() || !found.eks.has_value()) return;
+    memory_->tpm = found;
+    memory_->tpm_ms = parts_.clock.MonotonicMs();
+  }
+
+  void OnTpm(const TpmFindings& found) {
+    Add(CheckTpm(found));
+    Add(CheckEks(found));
+    LookAtFiles();
+  }
+
   void Add(v1::DoctorCheck check) { *answer_.add_checks() = std::move(check); }
 
   void LookAtFiles() {
@@ -219,6 +251,12 @@ class Examination : public std::enable_shared_from_this<Examination> {
       Finish();
       return;
     }
+    if (memory_->service_s.has_value() &&
+        memory_->of_device == subject_.device &&
+        StillBelieved(memory_->service_ms)) {
+      OnServiceWell();
+      return;
+    }
     v1::ChallengeRequest request;
     request.set_purpose("epoch");
     request.set_device_id(subject_.device->record.device_id());
@@ -232,13 +270,23 @@ class Examination : public std::enable_shared_from_this<Examination> {
   }
 
   void OnService(const ServiceResult& result) {
+    memory_->service_s.reset();
     if (!result.has_value()) {
       Add(Failed("service", result.error().error));
-    } else {
-      Add(Check("service", true,
-                subject_.device->service.issuer + " answered"));
-      Add(CheckClock(parts_.clock.NowMs() / 1000 - result->issued_at_s));
+      Finish();
+      return;
     }
+    memory_->service_s = result->issued_at_s;
+    memory_->of_device = subject_.device;
+    memory_->service_ms = parts_.clock.MonotonicMs();
+    OnServiceWell();
+  }
+
+  void OnServiceWell() {
+    Add(Check("service", true, subject_.device->service.issuer + " answered"));
+    const int64_t since_ms = parts_.clock.MonotonicMs() - memory_->service_ms;
+    Add(CheckClock((parts_.clock.NowMs() - since_ms) / 1000 -
+                   *memory_->service_s));
     Finish();
   }
 
@@ -254,17 +302,22 @@ class Examination : public std::enable_shared_from_this<Examination> {
   }
 
   Doctor::Parts parts_;
+  std::shared_ptr<Memory> memory_;
   DoctorSubject subject_;
   std::function<void(v1::DoctorResponse)> done_;
   v1::DoctorResponse answer_;
   std::vector<v1::DoctorCheck> last_;
 };
 
-}  // namespace
+Doctor::Doctor(const Parts& parts)
+    : parts_(parts), memory_(std::make_shared<Memory>()) {}
+
+Doctor::~Doctor() = default;
 
 void Doctor::Examine(DoctorSubject subject,
                      std::function<void(v1::DoctorResponse)> done) {
-  std::make_shared<Examination>(parts_, std::move(subject), std::move(done))
+  std::make_shared<Examination>(parts_, memory_, std::move(subject),
+                                std::move(done))
       ->Start();
 }
 

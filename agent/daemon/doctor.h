@@ -1,11 +1,14 @@
 // Looks at everything that has to work and says what does not, and what to do.
 //
-// Every check is made now: nothing is remembered from before. Holds no secret
-// and changes nothing. Belongs to the loop's thread.
+// Every check is made now; only that TPM or service were well is believed for
+// some seconds, so that whoever asks again and again, as any user may, does not
+// keep them from their work. Holds no secret and changes nothing. Belongs to
+// the loop's thread.
 #ifndef COUNTERSIGN_AGENT_DAEMON_DOCTOR_H_
 #define COUNTERSIGN_AGENT_DAEMON_DOCTOR_H_
 
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "agent/daemon/device.h"
@@ -38,7 +41,10 @@ class Doctor {
     ServiceLink& service;
   };
 
-  explicit Doctor(const Parts& parts) : parts_(parts) {}
+  static constexpr int64_t kBelievedForMs = 5'000;
+
+  explicit Doctor(const Parts& parts);
+  ~Doctor();
 
   // Checks, in this order: config, tpm, endorsement-keys, event-log,
   // enrollment, uplink, service (a live challenge), clock, sessions, backlog,
@@ -47,7 +53,11 @@ class Doctor {
                std::function<void(v1::DoctorResponse)> done);
 
  private:
+  struct Memory;
+  class Examination;
+
   Parts parts_;
+  std::shared_ptr<Memory> memory_;
 };
 
 }  // namespace countersign::agent

@@ -3,6 +3,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+
+#include "agent/daemon/doctor.h"
 #include "attest/base/digest.h"
 #include "attest/jose/dpop.h"
 #include "attest/statement/statement.h"
@@ -373,6 +376,35 @@ TEST_F(DaemonTest, DoctorChecksEverything) {
     EXPECT_TRUE(checks.contains(name) && checks[name]) << name;
   }
   EXPECT_FALSE(checks["endorsement-keys"]);  // The FakeTpm has no certificate.
+}
+
+// A49: any user may ask the doctor, as often as they like.
+TEST_F(DaemonTest, DoctorSparesATpmAndAServiceThatWereJustWell) {
+  v1::Request ask;
+  ask.mutable_doctor();
+  const auto first = client_->Call(ask, seconds(20));
+  ASSERT_TRUE(Succeeds(first));
+  const int asked = rig_.service.requests("/v1/challenges");
+  rig_.tpm.Hold();  // Whoever asks it would wait.
+  const auto again = client_->Call(ask, seconds(20));
+  rig_.tpm.Release();
+  ASSERT_TRUE(Succeeds(again));
+  EXPECT_EQ(again->doctor().SerializeAsString(),
+            first->doctor().SerializeAsString());
+  EXPECT_EQ(rig_.service.requests("/v1/challenges"), asked);
+
+  rig_.clock.monotonic_ms += Doctor::kBelievedForMs;
+  rig_.service.Set(TestService::Mode::kUnreachable, "");
+  const auto service_is_well = [&] {
+    const auto report = client_->Call(ask, seconds(20));
+    return std::ranges::any_of(report->doctor().checks(),
+                               [](const v1::DoctorCheck& check) {
+                                 return check.name() == "service" && check.ok();
+                               });
+  };
+  EXPECT_FALSE(service_is_well());
+  rig_.service.Set(TestService::Mode::kAnswer, "");
+  EXPECT_TRUE(service_is_well());
 }
 
 // A39
