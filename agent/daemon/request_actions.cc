@@ -45,14 +45,15 @@ void RequestHandler::Authorize(const AskPtr& ask,
   if (valid.has_value() && !FitsAction(bytes.size())) {
     valid = Fail(ErrorCode::kTooLarge, "the action is over 2 KiB");
   }
-  if (valid.has_value() && request.want_bundle() && bundles_ >= kMaxBundles) {
+  if (valid.has_value() && request.want_bundle() &&
+      !bundles_.Fits(ask->uid, kMaxBundles)) {
     valid = Fail(ErrorCode::kBusy, "too many bundles are asked for");
   }
   if (!valid.has_value()) {
     Refuse(ask, valid.error());
     return;
   }
-  if (request.want_bundle()) ++bundles_;
+  if (request.want_bundle()) bundles_.Take(ask->uid);
   PendingAction action;
   action.session = session;
   action.request = AsString(bytes);
@@ -71,7 +72,7 @@ void RequestHandler::OnDecision(const AskPtr& ask,
                                 const SessionPtr& session,
                                 Result<ActionOutcome> outcome) {
   if (!outcome.has_value()) {
-    if (request.want_bundle()) --bundles_;
+    if (request.want_bundle()) bundles_.Give(ask->uid);
     Refuse(ask, outcome.error());
     return;
   }
@@ -93,7 +94,7 @@ void RequestHandler::OnDecision(const AskPtr& ask,
     SendBundle(ask, session, *outcome, std::move(answer));
     return;
   }
-  if (request.want_bundle()) --bundles_;
+  if (request.want_bundle()) bundles_.Give(ask->uid);
   v1::Response response;
   *response.mutable_authorize() = std::move(answer);
   Answer(ask, std::move(response));
@@ -110,7 +111,7 @@ void RequestHandler::SendBundle(const AskPtr& ask, const SessionPtr& session,
       },
       [this, ask, outcome, device = parts_.state.device,
        answer = std::move(answer)](Result<state::OpenSession> record) mutable {
-        --bundles_;
+        bundles_.Give(ask->uid);
         if (record.has_value() && device != nullptr) {
           answer.set_bundle(
               BuildBundle(*device, *record, outcome).SerializeAsString());

@@ -9,9 +9,6 @@ namespace countersign::agent {
 namespace {
 
 constexpr size_t kNonceSize = 16;
-// However many requests there may be, one user never takes the last quarter.
-constexpr uint64_t kUserShareNumerator = 3;
-constexpr uint64_t kUserShareDenominator = 4;
 
 }  // namespace
 
@@ -83,8 +80,11 @@ void RequestHandler::OnFrame(ConnectionId id, Frame frame) {
   ask->connection = id;
   ask->uid = client->second->peer->uid();
   ask->client = client->second;
-  ++outstanding_;
-  ++outstanding_of_uid_[ask->uid];
+  if (!outstanding_.Fits(ask->uid,
+                         parts_.state.config.limits.outstanding_total)) {
+    frame.over_quota = true;
+  }
+  outstanding_.Take(ask->uid);
 
   auto decoded = DecodeRequest(frame.payload);
   if (!decoded.has_value()) {
@@ -98,7 +98,10 @@ void RequestHandler::OnFrame(ConnectionId id, Frame frame) {
     Refuse(ask, checked.error());
     return;
   }
-  ask->processes = std::move(frame.processes);
+  // Handles that no verb wants are closed now, not with the answer.
+  if (decoded->request.has_open_session()) {
+    ask->processes = std::move(frame.processes);
+  }
   Dispatch(ask, decoded->request);
 }
 
@@ -117,11 +120,7 @@ Status RequestHandler::CheckFrame(Client& client, const Frame& frame,
   if (parts_.state.draining) {
     return Fail(ErrorCode::kBusy, "the daemon is shutting down");
   }
-  const uint64_t total = parts_.state.config.limits.outstanding_total;
-  const uint64_t of_user = total * kUserShareNumerator / kUserShareDenominator;
-  if (frame.over_quota || outstanding_ > total ||
-      outstanding_of_uid_.at(client.peer->uid()) >
-          std::max<uint64_t>(of_user, 1)) {
+  if (frame.over_quota) {
     return Fail(ErrorCode::kBusy, "too many requests wait for an answer");
   }
   return {};
@@ -154,9 +153,7 @@ void RequestHandler::Dispatch(const AskPtr& ask, const v1::Request& request) {
 }
 
 void RequestHandler::Answer(const AskPtr& ask, v1::Response response) {
-  --outstanding_;
-  const auto of_uid = outstanding_of_uid_.find(ask->uid);
-  if (--of_uid->second == 0) outstanding_of_uid_.erase(of_uid);
+  outstanding_.Give(ask->uid);
   response.set_request_id(ask->request_id);
   auto payload = EncodeResponse(response, ask->encoding);
   if (!payload.has_value()) {
@@ -211,9 +208,7 @@ void RequestHandler::OnStatus(const AskPtr& ask) {
 void RequestHandler::OnWatch(const AskPtr& ask) {
   // Events are the answer, for as long as the connection lasts; they take none
   // of what requests share.
-  --outstanding_;
-  const auto of_uid = outstanding_of_uid_.find(ask->uid);
-  if (--of_uid->second == 0) outstanding_of_uid_.erase(of_uid);
+  outstanding_.Give(ask->uid);
   if (!ask->client->watching) ++watchers_;
   ask->client->watching = true;
   ask->client->watch_id = ask->request_id;
@@ -245,11 +240,11 @@ void RequestHandler::OnEnroll(const AskPtr& ask,
 }
 
 void RequestHandler::OnDoctor(const AskPtr& ask) {
-  if (doctors_ >= kMaxDoctors) {
+  if (!doctors_.Fits(ask->uid, kMaxDoctors)) {
     Refuse(ask, {ErrorCode::kBusy, "others are being examined"});
     return;
   }
-  ++doctors_;
+  doctors_.Take(ask->uid);
   DoctorSubject subject;
   subject.config = &parts_.state.config;
   subject.config_error = parts_.state.config_error;
@@ -263,7 +258,7 @@ void RequestHandler::OnDoctor(const AskPtr& ask) {
   }
   parts_.doctor.Examine(std::move(subject),
                         [this, ask](v1::DoctorResponse report) {
-                          --doctors_;
+                          doctors_.Give(ask->uid);
                           v1::Response response;
                           *response.mutable_doctor() = std::move(report);
                           Answer(ask, std::move(response));

@@ -17,6 +17,7 @@
 #include "agent/daemon/enroll.h"
 #include "agent/daemon/session_opener.h"
 #include "agent/daemon/session_registry.h"
+#include "agent/daemon/user_quota.h"
 #include "agent/ipc/messages.h"
 #include "agent/ipc/server.h"
 #include "platform/trusted_file.h"
@@ -52,7 +53,8 @@ class RequestHandler final : public ServerHandler, public SessionListener {
     std::function<void(Enrolled)> on_enrolled;
   };
 
-  // A bundle may be half a megabyte: only so many are made at once.
+  // A bundle may be half a megabyte: only so many are made at once. As of all
+  // that is bounded here, no one user takes the last quarter.
   static constexpr size_t kMaxBundles = 32;
   static constexpr size_t kMaxDoctors = 4;
 
@@ -63,7 +65,7 @@ class RequestHandler final : public ServerHandler, public SessionListener {
   void set_server(Server& server) { server_ = &server; }
 
   // Requests that are under way.
-  [[nodiscard]] size_t outstanding() const { return outstanding_; }
+  [[nodiscard]] size_t outstanding() const { return outstanding_.taken(); }
 
   Result<Bytes> OnConnect(ConnectionId id,
                           const platform::LocalConnection& connection) override;
@@ -136,10 +138,9 @@ class RequestHandler final : public ServerHandler, public SessionListener {
   Parts parts_;
   Server* server_ = nullptr;
   std::unordered_map<ConnectionId, std::shared_ptr<Client>> clients_;
-  std::unordered_map<uint32_t, size_t> outstanding_of_uid_;
-  size_t outstanding_ = 0;
-  size_t bundles_ = 0;
-  size_t doctors_ = 0;
+  UserQuota outstanding_;
+  UserQuota bundles_;
+  UserQuota doctors_;
   size_t watchers_ = 0;
 };
 

@@ -1,4 +1,6 @@
 // The verbs that open, close and list sessions, and what their end brings.
+#include <utility>
+
 #include "agent/daemon/request_handler.h"
 #include "attest/base/text.h"
 #include "attest/statement/limits.h"
@@ -123,21 +125,22 @@ void RequestHandler::OnOpenSession(const AskPtr& ask,
 Result<SessionPtr> RequestHandler::BeginSession(
     const AskPtr& ask, const v1::OpenSessionRequest& request) {
   const platform::PinnedPeer& caller = *ask->client->caller->peer;
+  auto processes = std::exchange(ask->processes, {});
   const bool second_phase = !request.session_id().empty();
   if (!second_phase) CS_RETURN_IF_ERROR(CheckOpenRequest(request));
   if (request.reserve() && !second_phase) {
     return parts_.sessions.Reserve(request, caller);
   }
-  if (ask->processes.size() > 1 || (second_phase && ask->processes.empty())) {
+  if (processes.size() > 1 || (second_phase && processes.empty())) {
     return Fail(ErrorCode::kBadRequest,
                 "exactly one process handle must come with this request");
   }
-  CS_ASSIGN_OR_RETURN(Owner owner,
-                      ask->processes.empty()
-                          ? OwnerWhoAsks(*ask->client->caller)
-                          : OwnerHandedOver(*ask->client->caller,
-                                            std::move(ask->processes.front()),
-                                            /*above_allowed=*/!second_phase));
+  CS_ASSIGN_OR_RETURN(
+      Owner owner,
+      processes.empty()
+          ? OwnerWhoAsks(*ask->client->caller)
+          : OwnerHandedOver(*ask->client->caller, std::move(processes.front()),
+                            /*above_allowed=*/!second_phase));
   if (second_phase) {
     return parts_.sessions.BindReserved(request.session_id(), caller,
                                         std::move(owner.process), owner.is);

@@ -92,9 +92,7 @@ Result<SessionPtr> SessionRegistry::Reserve(
   CS_ASSIGN_OR_RETURN(const SessionPtr session, Add(asked, caller.uid()));
   session->reserved_by_pid = caller.pid();
   session->reserved_by_start = caller.start_time();
-  session->expires_mono_ms = clock_.MonotonicMs() + kReservedFor.count();
-  deadlines_.emplace(session->expires_mono_ms, session->id);
-  ArmExpiry();
+  SetDeadline(*session, clock_.MonotonicMs() + kReservedFor.count());
   return session;
 }
 
@@ -123,7 +121,7 @@ Result<SessionPtr> SessionRegistry::BindReserved(
     return Fail(ErrorCode::kSessionUnknown, "not reserved by this process");
   }
   session->state = SessionState::kOpening;
-  session->expires_mono_ms = 0;
+  ClearDeadline(*session);
   session->owner_is = owner_is;
   session->owner = std::move(owner);
   CS_RETURN_IF_ERROR(Watch(session));
@@ -151,9 +149,7 @@ void SessionRegistry::Open(const SessionPtr& session, int64_t lifetime_ms) {
   session->state = SessionState::kOpen;
   session->opened_at_ms = clock_.NowMs();
   session->expires_at_ms = session->opened_at_ms + lifetime_ms;
-  session->expires_mono_ms = clock_.MonotonicMs() + lifetime_ms;
-  deadlines_.emplace(session->expires_mono_ms, session->id);
-  ArmExpiry();
+  SetDeadline(*session, clock_.MonotonicMs() + lifetime_ms);
   if (listener_ != nullptr) listener_->OnSessionOpen(*session);
   const auto waiting = waiting_.extract(session->id);
   if (waiting.empty()) return;
@@ -168,6 +164,7 @@ void SessionRegistry::End(const SessionPtr& session, const std::string& reason,
   session->state = SessionState::kEnded;
   session->end_reason = reason;
   session->key.reset();
+  ClearDeadline(*session);
   sessions_.erase(session->id);
   Remember(*session);
   if (session->owner.has_value()) {
@@ -321,6 +318,18 @@ size_t SessionRegistry::CountOf(uint32_t uid) const {
       [uid](const auto& entry) { return entry.second->uid == uid; }));
 }
 
+void SessionRegistry::SetDeadline(Session& session, int64_t mono_ms) {
+  ClearDeadline(session);
+  session.expires_mono_ms = mono_ms;
+  deadlines_.emplace(mono_ms, session.id);
+  ArmExpiry();
+}
+
+void SessionRegistry::ClearDeadline(Session& session) {
+  deadlines_.erase({session.expires_mono_ms, session.id});
+  session.expires_mono_ms = 0;
+}
+
 void SessionRegistry::ArmExpiry() {
   if (deadlines_.empty()) return;
   const int64_t next = deadlines_.begin()->first;
@@ -339,14 +348,7 @@ void SessionRegistry::ArmExpiry() {
 void SessionRegistry::ExpireSome() {
   const int64_t now = clock_.MonotonicMs();
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
-    const auto deadline = deadlines_.extract(deadlines_.begin());
-    const auto found = sessions_.find(deadline.mapped());
-    // An entry of a session that has moved on is left over.
-    if (found == sessions_.end() ||
-        found->second->expires_mono_ms != deadline.key()) {
-      continue;
-    }
-    const SessionPtr session = found->second;
+    const SessionPtr session = sessions_.at(deadlines_.begin()->second);
     End(session,
         session->state == SessionState::kReserved ? "never_opened" : "expired");
   }

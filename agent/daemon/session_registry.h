@@ -9,9 +9,10 @@
 
 #include <deque>
 #include <functional>
-#include <map>
+#include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "agent/daemon/session.h"
@@ -103,6 +104,8 @@ class SessionRegistry {
   [[nodiscard]] v1::SessionInfo Info(const Session& session) const;
   [[nodiscard]] size_t CountOf(uint32_t uid) const;
   [[nodiscard]] size_t size() const { return sessions_.size(); }
+  // Ends that are waited for: no more than there are sessions.
+  [[nodiscard]] size_t deadlines() const { return deadlines_.size(); }
 
  private:
   struct Waiting {
@@ -119,6 +122,8 @@ class SessionRegistry {
   [[nodiscard]] Status Watch(const SessionPtr& session);
   void Remember(const Session& session);
   [[nodiscard]] Error NotThere(const std::string& id, uint32_t uid) const;
+  void SetDeadline(Session& session, int64_t mono_ms);
+  void ClearDeadline(Session& session);
   void ArmExpiry();
   void ExpireSome();
 
@@ -129,7 +134,7 @@ class SessionRegistry {
   std::unordered_map<std::string, std::vector<Waiting>> waiting_;
   std::unordered_map<std::string, Ended> ended_;  // The last ones.
   std::deque<std::string> ended_order_;
-  std::multimap<int64_t, std::string> deadlines_;  // Monotonic ms.
+  std::set<std::pair<int64_t, std::string>> deadlines_;  // Monotonic ms, id.
   platform::EventLoop::TimerId expiry_timer_ = 0;
   int64_t expiry_armed_for_ = 0;
 };

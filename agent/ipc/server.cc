@@ -1,6 +1,7 @@
 #include "agent/ipc/server.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace countersign::agent {
 namespace {
@@ -13,25 +14,31 @@ constexpr size_t kReadChunk = 64 * 1024;
 constexpr int kAcceptsPerTurn = 64;
 constexpr std::chrono::milliseconds kAcceptPause{200};
 constexpr size_t kKeptCapacity = 16 * 1024;
+// More than any request wants: a frame in pieces must not fill our table of
+// descriptors.
+constexpr size_t kMaxProcesses = 4;
 
 }  // namespace
 
 struct Server::Connection {
   Connection(ConnectionId an_id, platform::LocalConnection a_socket,
-             const platform::PeerCredentials& a_peer, size_t max_frame)
+             const platform::PeerCredentials& a_peer, User& a_user,
+             size_t max_frame)
       : id(an_id),
         socket(std::move(a_socket)),
         peer(a_peer),
+        user(a_user),
         decoder(max_frame) {}
 
   const ConnectionId id;
   platform::LocalConnection socket;
   const platform::PeerCredentials peer;  // Who connected; for the quotas.
+  User& user;
 
   FrameDecoder decoder;
   platform::PeerCredentials writer;  // Of what the decoder holds.
   std::vector<platform::OwnedHandle> processes;
-  size_t counted_in = 0;  // Its part of buffered_in_.
+  size_t counted_in = 0;  // Its part of both counts of buffered_in.
   size_t outstanding = 0;
 
   Bytes out;
@@ -117,9 +124,9 @@ void Server::ResumeAccepting() {
 void Server::Admit(platform::LocalConnection socket) {
   const auto peer = socket.peer();
   if (!peer.has_value()) return;
-  const auto of_uid = connections_of_uid_.find(peer->uid);
-  if (of_uid != connections_of_uid_.end() &&
-      of_uid->second >= limits_.connections_per_uid) {
+  const auto user = users_.find(peer->uid);
+  if (user != users_.end() &&
+      user->second.connections >= limits_.connections_per_uid) {
     Refuse(socket,
            Error{ErrorCode::kBusy, "this user has too many connections open"});
     return;
@@ -130,12 +137,13 @@ void Server::Admit(platform::LocalConnection socket) {
     Refuse(socket, greeting.error());
     return;
   }
-  auto connection =
-      std::make_unique<Connection>(id, std::move(socket), *peer, limits_.frame);
+  User& of_user = users_[peer->uid];
+  ++of_user.connections;
+  auto connection = std::make_unique<Connection>(id, std::move(socket), *peer,
+                                                 of_user, limits_.frame);
   const platform::Handle handle = connection->socket.handle();
   Connection& added = *connection;
   table_.emplace(id, std::move(connection));
-  ++connections_of_uid_[peer->uid];
   const Status watched = loop_.Add(
       handle, [this, id] { OnReadable(id); },
       [this, id] {
@@ -181,6 +189,13 @@ void Server::Deliver(ConnectionId id, platform::Received received) {
   for (auto& process : received.processes) {
     connection->processes.push_back(std::move(process));
   }
+  if (connection->processes.size() > kMaxProcesses) {
+    connection->processes.clear();
+    RefuseStream(*connection, Error{ErrorCode::kBadRequest,
+                                    "more process handles than any request "
+                                    "wants"});
+    return;
+  }
   connection->decoder.Feed(received.bytes);
   const uint64_t read = ++reads_;
 
@@ -201,10 +216,8 @@ void Server::Deliver(ConnectionId id, platform::Received received) {
                                of_peer > limits_.outstanding_per_peer, read});
   }
   if (connection == nullptr || connection->closing) return;
-  buffered_in_ -= connection->counted_in;
-  connection->counted_in = connection->decoder.buffered();
-  buffered_in_ += connection->counted_in;
-  if (buffered_in_ > limits_.total_buffers) {
+  CountIn(*connection);
+  if (TooMuchIn(*connection)) {
     RefuseStream(*connection,
                  Error{ErrorCode::kBusy, "too much is half received"});
     return;
@@ -213,6 +226,31 @@ void Server::Deliver(ConnectionId id, platform::Received received) {
     connection->reading_since = SteadyClock::now();
     WatchForStalls();
   }
+}
+
+void Server::CountIn(Connection& connection) {
+  const size_t now = connection.decoder.buffered();
+  const size_t before = std::exchange(connection.counted_in, now);
+  buffered_in_ += now - before;  // Modulo 2^n, as below.
+  connection.user.buffered_in += now - before;
+}
+
+void Server::CountOut(Connection& connection, size_t more, size_t less) {
+  buffered_out_ += more - less;
+  connection.user.buffered_out += more - less;
+}
+
+bool Server::TooMuchIn(const Connection& connection) const {
+  return connection.counted_in > 0 &&
+         (buffered_in_ > limits_.total_buffers ||
+          connection.user.buffered_in > limits_.total_buffers / 2);
+}
+
+bool Server::TooMuchOut(const Connection& connection) const {
+  return connection.waiting() > limits_.write_buffer ||
+         (connection.waiting() > kKeptCapacity &&
+          (buffered_out_ > limits_.total_buffers ||
+           connection.user.buffered_out > limits_.total_buffers / 2));
 }
 
 // Nothing after this point of the stream can be understood.
@@ -251,14 +289,12 @@ void Server::Queue(Connection& connection, ByteSpan payload) {
     connection.writing_since = SteadyClock::now();
   }
   AppendFrame(payload, connection.out);
-  buffered_out_ += connection.out.size() - before;
+  CountOut(connection, connection.out.size() - before, 0);
   // Usually written once at the end of the turn, whatever was queued in it.
   if (connection.waiting() > kReadChunk && !connection.watching_writable) {
     Flush(connection);
   }
-  if (connection.waiting() > limits_.write_buffer ||
-      (connection.waiting() > kKeptCapacity &&
-       buffered_out_ > limits_.total_buffers)) {
+  if (TooMuchOut(connection)) {
     connection.closing = true;
     DropSoon(connection);
     return;
@@ -285,7 +321,7 @@ void Server::Flush(Connection& connection) {
     }
     if (*taken == 0) break;
     connection.written += *taken;
-    buffered_out_ -= *taken;
+    CountOut(connection, 0, *taken);
     connection.writing_since = SteadyClock::now();
   }
   const bool full = connection.waiting() > 0;
@@ -325,9 +361,9 @@ void Server::Drop(ConnectionId id) {
   table_.erase(found);
   loop_.Remove(gone->socket.handle());
   buffered_in_ -= gone->counted_in;
-  buffered_out_ -= gone->waiting();
-  const auto of_uid = connections_of_uid_.find(gone->peer.uid);
-  if (--of_uid->second == 0) connections_of_uid_.erase(of_uid);
+  gone->user.buffered_in -= gone->counted_in;
+  CountOut(*gone, 0, gone->waiting());
+  if (--gone->user.connections == 0) users_.erase(gone->peer.uid);
   const auto of_peer = outstanding_of_pid_.find(gone->peer.pid);
   if (of_peer != outstanding_of_pid_.end()) {
     of_peer->second -= std::min(of_peer->second, gone->outstanding);

@@ -53,8 +53,9 @@ struct ServerLimits {
   size_t connections_per_uid = 3072;
   size_t outstanding_per_peer = 256;  // Requests without an answer, a process.
   size_t frame = kMaxClientFrame;
-  size_t write_buffer = size_t{8} << 20;    // Of one connection.
-  size_t total_buffers = size_t{64} << 20;  // Of all, both ways.
+  size_t write_buffer = size_t{8} << 20;  // Of one connection.
+  // Of all connections, for each way; one user has at most half of it.
+  size_t total_buffers = size_t{64} << 20;
   // For the rest of a frame after its first byte, and for a peer to take
   // anything of what is waiting for it.
   std::chrono::milliseconds stall_timeout{10'000};
@@ -93,6 +94,12 @@ class Server {
 
  private:
   struct Connection;
+  // What one user takes of what all share.
+  struct User {
+    size_t connections = 0;
+    size_t buffered_in = 0;
+    size_t buffered_out = 0;
+  };
 
   void AcceptSome();
   void PauseAccepting(std::chrono::milliseconds how_long);
@@ -102,6 +109,10 @@ class Server {
   void OnReadable(ConnectionId id);
   void Deliver(ConnectionId id, platform::Received received);
   void RefuseStream(Connection& connection, const Error& error);
+  void CountIn(Connection& connection);
+  void CountOut(Connection& connection, size_t more, size_t less);
+  [[nodiscard]] bool TooMuchIn(const Connection& connection) const;
+  [[nodiscard]] bool TooMuchOut(const Connection& connection) const;
   void Queue(Connection& connection, ByteSpan payload);
   void Flush(Connection& connection);
   void DropSoon(Connection& connection);
@@ -123,7 +134,7 @@ class Server {
   ConnectionId next_id_ = 1;
   uint64_t reads_ = 0;
   std::unordered_map<ConnectionId, std::unique_ptr<Connection>> table_;
-  std::unordered_map<uint32_t, size_t> connections_of_uid_;
+  std::unordered_map<uint32_t, User> users_;  // All have connections.
   std::unordered_map<uint32_t, size_t> outstanding_of_pid_;
   size_t buffered_in_ = 0;
   size_t buffered_out_ = 0;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "agent/ipc/client.h"
@@ -125,7 +126,9 @@ TEST(ServerTest, DisconnectsAClientThatStopsReadingWithLittleToRead) {
                  const Frame&) { EchoServer::Echo(s, id, request, 900'000); });
   auto deaf = Client::Connect(server.path(), seconds(5));
   ASSERT_TRUE(Succeeds(deaf));
-  ASSERT_TRUE(Succeeds(deaf->Send(StatusAsk(), seconds(5))));
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(Succeeds(deaf->Send(StatusAsk(), seconds(5))));
+  }
   EXPECT_TRUE(WaitFor([&] { return server.closed() == 1; }));
 }
 
@@ -187,6 +190,62 @@ TEST(ServerTest, RefusesAnOversizedFrameAndCloses) {
   ASSERT_TRUE(Succeeds(response));
   EXPECT_EQ(response->error().reason(), "too_large");
   EXPECT_TRUE(FailsWith(ReadUntilError(raw), ErrorCode::kPeerGone));
+}
+
+// A49: a process handle a byte, and the daemon would be out of descriptors
+// before the frame is whole.
+TEST(ServerTest, RefusesAFrameThatBringsHandlesWithoutEnd) {
+  EchoServer server;
+  LocalConnection raw = ConnectRaw(server);
+  const platform::OwnedHandle self(
+      static_cast<platform::Handle>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
+  ASSERT_TRUE(Succeeds(raw.WriteAll(Bytes{0, 1, 0, 0}, seconds(5))));
+  for (int i = 0; i < 200; ++i) {
+    // Fails once the server has closed.
+    (void)raw.WriteWithProcess(Bytes{'x'}, self.get());
+  }
+  const auto response = ReadUntilError(raw);
+  ASSERT_TRUE(Succeeds(response));
+  EXPECT_EQ(response->error().reason(), "bad_request");
+  EXPECT_TRUE(WaitFor([&] { return server.closed() == 1; }));
+}
+
+// A49: what one user leaves half sent, or does not read, never fills more than
+// half of what there is for all.
+TEST(ServerTest, LeavesHalfOfTheReadBuffersToOtherUsers) {
+  ServerLimits limits;
+  limits.total_buffers = 256 * 1024;
+  EchoServer server(limits);
+  Bytes half_a_frame(100'000, 'x');
+  half_a_frame[0] = half_a_frame[1] = half_a_frame[3] = 0;
+  half_a_frame[2] = 8;  // Of 512 KiB.
+  LocalConnection first = ConnectRaw(server);
+  ASSERT_TRUE(Succeeds(first.WriteAll(half_a_frame, seconds(5))));
+  auto idle = Client::Connect(server.path(), seconds(5));
+  ASSERT_TRUE(Succeeds(idle));
+  LocalConnection second = ConnectRaw(server);
+  (void)second.WriteAll(half_a_frame, seconds(5));
+  const auto refused = ReadUntilError(second);
+  ASSERT_TRUE(Succeeds(refused));
+  EXPECT_EQ(refused->error().reason(), "busy");
+  EXPECT_TRUE(Succeeds(idle->Call(StatusAsk(), seconds(5))));
+  EXPECT_TRUE(WaitFor([&] { return server.closed() == 1; }));
+}
+
+TEST(ServerTest, LeavesHalfOfTheWriteBuffersToOtherUsers) {  // A49
+  ServerLimits limits;
+  limits.total_buffers = 4 << 20;
+  limits.write_buffer = 8 << 20;
+  EchoServer server(limits, [](Server& s, ConnectionId id,
+                               const v1::Request& request, const Frame&) {
+    EchoServer::Echo(s, id, request, 1'000'000);
+  });
+  auto deaf = Client::Connect(server.path(), seconds(5));
+  ASSERT_TRUE(Succeeds(deaf));
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(Succeeds(deaf->Send(StatusAsk(), seconds(5))));
+  }
+  EXPECT_TRUE(WaitFor([&] { return server.closed() == 1; }));
 }
 
 // A48
