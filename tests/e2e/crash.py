@@ -18,6 +18,7 @@ class Load:
         self.rig = one
         self.permits = []  # (action digest in hex, ledger index)
         self.errors = {}
+        self.failures = []
         self.ended = threading.Event()
         self.threads = [threading.Thread(target=self.work, daemon=True)
                         for _ in range(clients)]
@@ -45,6 +46,9 @@ class Load:
                 time.sleep(0.05)
             except (OSError, ConnectionError):
                 time.sleep(0.05)
+            except rig.Failure as failure:
+                self.failures.append(failure)
+                return
             finally:
                 client.close()
 
@@ -53,6 +57,7 @@ class Load:
         for thread in self.threads:
             thread.join(60)
             expect(not thread.is_alive(), "a client hangs")
+        expect(not self.failures, *self.failures)
 
 
 def check_books(one, permits):

@@ -163,6 +163,45 @@ def test_failing_disk_of_the_service_acknowledges_nothing():
             check_failing_disk(one, one.service, calls)
 
 
+def check_nth_failure(one, program, calls):
+    """Each read, write and sync of some actions fails once, by itself."""
+    client = one.client()
+    permits = []
+    for nth in range(1, 9):
+        tracer = inject(program, calls, one.dir / f"strace.{nth}", nth)
+        try:
+            session = client.open_session()
+            for _ in range(3):
+                answer = client.authorize(session)
+                permits.append((rig.hex_of(answer["action_digest"]),
+                                int(answer["ledger_index"])))
+        except Refused as refused:
+            expect(refused.info.get("remedy"), refused)
+        finally:
+            detach(tracer)
+        until(lambda: permits_again(one, permits), 60, f"healing of {nth}")
+    failed = [nth for nth in range(1, 9)
+              if "EIO" in (one.dir / f"strace.{nth}").read_text()]
+    expect(failed or calls == "pread64", "nothing failed")
+    check_books(one, permits)
+
+
+def test_any_one_failure_of_the_agents_disk_loses_nothing():
+    # F05: EIO of the n-th call only.
+    with Rig() as one:
+        one.all_up()
+        for calls in ("fsync,fdatasync", "pwrite64", "pread64"):
+            check_nth_failure(one, one.daemon, calls)
+
+
+def test_any_one_failure_of_the_services_disk_loses_nothing():
+    # F05: EIO of the n-th call only.
+    with Rig() as one:
+        one.all_up()
+        for calls in ("fsync,fdatasync", "pwrite64", "pread64"):
+            check_nth_failure(one, one.service, calls)
+
+
 def test_damaged_database_of_the_agent_is_set_aside():
     # F26: a corrupt page: detected, a copy kept, and a message that says so.
     with Rig() as one:

@@ -1,6 +1,8 @@
 // What breaks around the daemon, and that nothing is lost, granted or left
 // unexplained when it does.
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -84,14 +86,36 @@ TEST_F(FaultsTest, TpmThatFailsOnceCostsOneActionWhichIsRecordedLate) {
 
 // F11
 TEST_F(FaultsTest, RequestsQueueWhileTheTpmHangsAndOthersAreServed) {
+  const size_t quota = rig_.config.limits.outstanding_per_peer;
   rig_.tpm.Hold();
-  ASSERT_TRUE(Succeeds(client_->Send(AuthorizeAsk(session_), seconds(5))));
-  EXPECT_TRUE(
-      Eventually([&] { return rig_.Status().undelivered_batches() == 1; }));
+  for (size_t i = 0; i < quota + 20; ++i) {
+    ASSERT_TRUE(Succeeds(client_->Send(AuthorizeAsk(session_), seconds(5))));
+  }
+  // The queue is bounded, and who is over the bound is told so at once.
+  for (int i = 0; i < 20; ++i) {
+    const auto answer = client_->Receive(seconds(10));
+    ASSERT_TRUE(Succeeds(answer));
+    EXPECT_EQ(answer->error().reason(), "busy");
+  }
+  // Another process, with a quota of its own, is served meanwhile.
+  const pid_t other = ::fork();
+  if (other == 0) {
+    auto client = Client::Connect(rig_.config.socket, seconds(5));
+    v1::Request status;
+    status.mutable_status();
+    const bool served =
+        client.has_value() && client->Call(status, seconds(5)).has_value();
+    ::_exit(served ? 0 : 1);
+  }
+  int code = -1;
+  ASSERT_EQ(::waitpid(other, &code, 0), other);
+  EXPECT_EQ(code, 0);
   rig_.tpm.Release();
-  const auto answer = client_->Receive(seconds(10));
-  ASSERT_TRUE(Succeeds(answer));
-  EXPECT_EQ(answer->authorize().decision(), "permit");
+  for (size_t i = 0; i < quota; ++i) {
+    const auto answer = client_->Receive(seconds(10));
+    ASSERT_TRUE(Succeeds(answer));
+    EXPECT_EQ(answer->authorize().decision(), "permit");
+  }
 }
 
 // F12, F15
