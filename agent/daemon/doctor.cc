@@ -26,7 +26,7 @@ struct TpmFindings {
       Fail(ErrorCode::kInternal);
 };
 
-v1::DoctorCheck Check(const char* name, bool ok, std::string detail,
+v1::DoctorCheck Check(const char* name, bool ok, const std::string& detail,
                       std::string hint = {}) {
   v1::DoctorCheck check;
   check.set_name(name);

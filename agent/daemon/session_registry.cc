@@ -130,7 +130,7 @@ Result<SessionPtr> SessionRegistry::BindReserved(
 
 // Ends `session` with its owner process.
 Status SessionRegistry::Watch(const SessionPtr& session) {
-  const Status watched =
+  Status watched =
       loop_.Add(session->owner->exit_handle(), [this, id = session->id] {
         const auto found = sessions_.find(id);
         if (found == sessions_.end()) return;
@@ -142,6 +142,7 @@ Status SessionRegistry::Watch(const SessionPtr& session) {
     End(session, "not_watched");
   }
   return watched;
+}
 }
 
 void SessionRegistry::Open(const SessionPtr& session, int64_t lifetime_ms) {

@@ -62,8 +62,8 @@ Result<std::vector<uint32_t>> ListNumbers(const std::string& path) {
 }
 
 bool KernelListsChildren() {
-  static const bool lists = ::access("/proc/thread-self/children", F_OK) == 0;
-  return lists;
+  static const bool kLists = ::access("/proc/thread-self/children", F_OK) == 0;
+  return kLists;
 }
 
 }  // namespace
