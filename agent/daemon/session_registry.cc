@@ -143,7 +143,6 @@ Status SessionRegistry::Watch(const SessionPtr& session) {
   }
   return watched;
 }
-}
 
 void SessionRegistry::Open(const SessionPtr& session, int64_t lifetime_ms) {
   if (session->state != SessionState::kOpening) return;
