@@ -51,18 +51,18 @@ class Grounds {
 };
 
 // What allows something must be what the kernel vouches for, unless the rule
-// says that less will do; what denies takes the least hint.
-Strength WeakestWorkloadFact(const Policy::Rule& rule) {
-  if (rule.outcome == Outcome::kDeny) return Strength::kClaimed;
-  return rule.workload.grade.value_or(Strength::kKernel);
-}
+// says that less will do; what restricts takes the least hint.
+enum class Effect : uint8_t { kAllows, kRestricts };
 
-bool SessionMatches(const Policy::Rule& rule, const SessionFacts& session) {
+bool SessionMatches(const Policy::Rule& rule, const SessionFacts& session,
+                    Effect effect) {
   if (!AnyEqual(rule.user.verification, session.verification) ||
       !AnyEqual(rule.ek_class, session.ek_class)) {
     return false;
   }
-  Grounds grounds(WeakestWorkloadFact(rule));
+  const bool allows = effect == Effect::kAllows;
+  Grounds grounds(allows ? rule.workload.grade.value_or(Strength::kKernel)
+                         : Strength::kClaimed);
   grounds.Match(rule.workload.spiffe_id, session.spiffe_id);
   grounds.Match(rule.workload.executable, session.executable);
   grounds.Match(rule.workload.executable_sha256, session.executable_sha256,
@@ -74,7 +74,7 @@ bool SessionMatches(const Policy::Rule& rule, const SessionFacts& session) {
   grounds.Match(rule.user.os_name, session.os_name);
   grounds.Match(rule.user.uid, session.uid, /*exact=*/true);
   if (!grounds.matched()) return false;
-  return rule.outcome == Outcome::kDeny || !grounds.only_spoofable();
+  return !allows || !grounds.only_spoofable();
 }
 
 bool ActionMatches(const Policy::Rule& rule, const ActionFacts& action) {
@@ -159,11 +159,16 @@ PolicyDecision Policy::Decide(const SessionFacts& session,
                               const ActionFacts& action) const {
   PolicyDecision decision;
   for (const Rule& rule : rules_) {
-    if (!ActionMatches(rule, action) || !SessionMatches(rule, session)) {
-      continue;
-    }
+    if (!ActionMatches(rule, action)) continue;
+    const bool allows = rule.outcome != Outcome::kDeny &&
+                        SessionMatches(rule, session, Effect::kAllows);
+    // Whoever makes their own program less certain must not slip past a rule
+    // that asks for more, to one that asks for less.
+    const bool restricts = rule.outcome != Outcome::kPermit &&
+                           SessionMatches(rule, session, Effect::kRestricts);
+    if (!allows && !restricts) continue;
     decision.rule = rule.name;
-    if (rule.outcome == Outcome::kDeny) return decision;
+    if (!allows) return decision;
     if (!AudienceAllowed(rule, action)) {
       decision.reason = ErrorCode::kAudienceNotAllowed;
       return decision;
@@ -182,7 +187,8 @@ PolicyDecision Policy::Decide(const SessionFacts& session,
 
 bool Policy::MayOpenSession(const SessionFacts& session) const {
   return std::ranges::any_of(rules_, [&session](const Rule& rule) {
-    return rule.outcome != Outcome::kDeny && SessionMatches(rule, session);
+    return rule.outcome != Outcome::kDeny &&
+           SessionMatches(rule, session, Effect::kAllows);
   });
 }
 

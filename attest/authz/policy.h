@@ -35,11 +35,13 @@
 //
 // Grades are "kernel", which is the default, "os-service",
 // "same-user-spoofable" and "claimed". A rule that denies matches facts of any
-// grade.
+// grade. One that wants an approval denies what it matches at a lower grade
+// only, so that nobody gets past it to a later permit by being known less well.
 //
 // A fact that a process of the same user could have caused (graded
 // same-user-spoofable or worse) is never the sole ground of a permit: if all
-// user and workload facts that a permit rule names are such, it is skipped.
+// user and workload facts that a permit rule names are such, it is skipped (and
+// one that wants an approval denies).
 #ifndef COUNTERSIGN_ATTEST_AUTHZ_POLICY_H_
 #define COUNTERSIGN_ATTEST_AUTHZ_POLICY_H_
 

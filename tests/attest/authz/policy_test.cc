@@ -170,7 +170,7 @@ TEST(PolicyTest, TakesTheKernelsWordAloneUnlessARuleSaysOtherwise) {
                               "\"\n" + conditions);
     EXPECT_EQ(policy->Decide(Ada(), kRead).rule, "r");
     EXPECT_TRUE(policy->MayOpenSession(Ada()));
-    EXPECT_EQ(policy->Decide(facts, kRead).rule, "") << outcome;
+    EXPECT_EQ(policy->Decide(facts, kRead).outcome, Outcome::kDeny) << outcome;
     EXPECT_FALSE(policy->MayOpenSession(facts)) << outcome;
   }
   facts.executable.strength = Strength::kClaimed;
@@ -178,6 +178,28 @@ TEST(PolicyTest, TakesTheKernelsWordAloneUnlessARuleSaysOtherwise) {
                 ->Decide(facts, kRead)
                 .rule,
             "r");
+}
+
+// A47: a program under LD_PRELOAD, say, is known less well, and by its own
+// doing.
+TEST(PolicyTest, DeniesWhatWouldSlipPastAnApprovalToALaterPermit) {
+  SessionFacts facts = Ada();
+  const auto policy = Rules(
+      "[[rule]]\nname = \"ask\"\noutcome = \"approval_required\"\n"
+      "[rule.workload]\nexecutable = \"/usr/bin/agent\"\n"
+      "[[rule]]\nname = \"rest\"\noutcome = \"permit\"\n"
+      "[rule.user]\nuid = \"1000\"\n");
+  EXPECT_EQ(policy->Decide(facts, kRead).outcome, Outcome::kApprovalRequired);
+  for (const Strength strength :
+       {Strength::kOsService, Strength::kSameUserSpoofable,
+        Strength::kClaimed}) {
+    facts.executable.strength = strength;
+    const PolicyDecision decision = policy->Decide(facts, kRead);
+    EXPECT_EQ(decision.outcome, Outcome::kDeny);
+    EXPECT_EQ(decision.rule, "ask");
+  }
+  facts.executable.value = "/usr/bin/other";
+  EXPECT_EQ(policy->Decide(facts, kRead).rule, "rest");
 }
 
 TEST(PolicyTest, PermitsNothingOnSpoofableGroundsAlone) {
