@@ -42,6 +42,11 @@ void Batcher::Start(DevicePtr device, Journal::Recovered recovered) {
   const Error why{ErrorCode::kNotEnrolled, "enrolled anew"};
   if (preparing_ != nullptr) discard_preparing_ = why;
   (void)outbox_.Abandon(why);
+  for (PendingAction& action : std::exchange(held_, {})) {
+    action.Finish(tl::unexpected(why));
+  }
+  refused_.reset();
+  renewed_ = false;
   outbox_.set_device(device_);
   for (JournalEntry& entry : recovered.backlog) {
     outbox_.Push(RecoveredBatch(std::move(entry), head_));

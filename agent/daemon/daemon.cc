@@ -217,6 +217,7 @@ void DaemonImpl::Activate(Enrolled enrolled) {
     report_("began a new journal, which the service will record: " +
             journal.new_journal_reason);
   }
+  service_.ForgetRefusal();
   opener_.set_device(enrolled.device);
   // Those that the service knows of are among `journal.sessions`.
   sessions_.EndAll("enrolled_again", /*by_service=*/true);

@@ -47,7 +47,7 @@ class Doctor {
   ~Doctor();
 
   // Checks, in this order: config, tpm, endorsement-keys, event-log,
-  // enrollment, uplink, service (a live challenge), clock, sessions, backlog,
+  // uplink, service (a live challenge), clock, enrollment, sessions, backlog,
   // disk, relays, sockets. `done` runs once.
   void Examine(DoctorSubject subject,
                std::function<void(v1::DoctorResponse)> done);

@@ -45,7 +45,9 @@ void Freshness::Refresh(const Device& device,
   service_.Post(
       device.service, ServiceLink::kControl, "/v1/challenges",
       request.SerializeAsString(), jose::kKindChallenge, kTimeoutMs,
-      [this, asked_ms, done = std::move(done)](ServiceResult result) {
+      [this, asked_ms, generation = generation_,
+       done = std::move(done)](ServiceResult result) {
+        if (generation != generation_) return;
         refreshing_ = false;
         if (!result.has_value()) {
           done(tl::unexpected(std::move(result).error()));

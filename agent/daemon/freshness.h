@@ -38,7 +38,12 @@ class Freshness {
   // What another answer brought along; `asked_ms` is when it was asked for.
   void OnNonce(const std::string& nonce, uint32_t ttl_s, int64_t asked_ms);
   // Another device, or none: what was fresh is worth nothing.
-  void Forget() { nonce_.clear(); }
+  // An answer that is still on its way is too, and its `done` never runs.
+  void Forget() {
+    nonce_.clear();
+    refreshing_ = false;
+    ++generation_;
+  }
 
  private:
   ServiceLink& service_;
@@ -48,6 +53,7 @@ class Freshness {
   std::string none_;
   int64_t nonce_until_ms_ = 0;
   bool refreshing_ = false;
+  uint64_t generation_ = 0;  // Counts Forget().
 };
 
 }  // namespace countersign::agent

@@ -78,6 +78,9 @@ class ServiceLink {
     return device_refusal_.get();
   }
 
+  // Another enrollment begins: what was said of the one before is void.
+  void ForgetRefusal() { device_refusal_.reset(); }
+
   // When a verified answer last came (host clock; 0: never) and what was
   // wrong since; for `status`.
   [[nodiscard]] int64_t last_answer_ms() const { return last_answer_ms_; }
