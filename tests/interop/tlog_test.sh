@@ -21,7 +21,7 @@ refused() {
   local file=$1 offset=$2 copy=$dir/copy byte
   rm -rf "$copy" && cp -r "$dir/log" "$copy"
   byte=$(od -An -tu1 -j "$offset" -N 1 "$copy/$file")
-  printf "\\x$(printf %x $((byte ^ 1)))" |
+  printf '%b' "\\x$(printf %x $((byte ^ 1)))" |
     dd of="$copy/$file" bs=1 seek="$offset" conv=notrunc status=none
   if "$dir/verify" "$copy" 2>/dev/null; then
     echo "verify accepts a changed $file"
