@@ -381,7 +381,7 @@ TEST_F(CommandLineTest, VerifyAndExportWorkWithoutADaemon) {
   EXPECT_EQ(report.at("ok"), true);
   EXPECT_EQ(report.at("complete"), true);
   EXPECT_EQ(report.at("absent"), json::array());
-  EXPECT_EQ(report.at("parts").size(), 16u);
+  EXPECT_EQ(report.at("parts").size(), 17u);
   EXPECT_EQ(report.at("facts").at("decision_index"), 4);
   const Ran exported =
       Cli({"export", "--bundle", folder_ + "/bundle", "--format", "tpm2-tools",
