@@ -25,7 +25,7 @@ TEST_F(CommandLineTest, ShowsAnExampleFirstInEveryHelp) {
       {"run"},    {"session"},         {"session", "open"},
       {"doctor"}, {"session", "list"}, {"session", "close"},
       {"verify"}, {"authorize"},       {"dpop"},
-      {"export"}, {"completion"}};
+      {"export"}, {"completion"},      {"approve"}};
   for (auto command : commands) {
     command.emplace_back("--help");
     const Ran ran = Cli(command);
@@ -55,6 +55,8 @@ TEST_F(CommandLineTest, RefusesWhatItDoesNotUnderstand) {
       {{"run", "--", "true"}, "--purpose"},
       {{"export", "--bundle", "b", "--out", "o", "--format", "zip"}, "zip"},
       {{"completion", "tcsh"}, "tcsh"},
+      {{"approve", "00"}, "--yes"},  // No terminal.
+      {{"approve", "00", "--yes", "--deny"}, "--deny"},
       {{"session", "open", "--purpose", "x", "--lifetime", "-1"}, "-1"},
       {{"session", "open", "--purpose", "x", "--lifetime", "0"}, "at least 1"},
       {{"session", "open", "--purpose", "x", "--lifetime", "x"},
