@@ -108,6 +108,11 @@ class PinnedPeer {
   // it. True also when its threads come and go too fast to tell. kPeerGone.
   [[nodiscard]] Result<bool> HasChildren() const;
 
+  // Is it shown that this process is neither `root` nor any descendant of it,
+  // whoever's they are? False where the way up is too long or changes while we
+  // look. What was re-parented is outside. kPeerGone when either has exited.
+  [[nodiscard]] Result<bool> IsOutsideOf(const PinnedPeer& root) const;
+
   // Becomes readable when the process has exited. Borrowed.
   [[nodiscard]] Handle exit_handle() const;
   [[nodiscard]] uint32_t pid() const;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 
+#include "agent/cli/approval_wait.h"
 #include "agent/cli/commands.h"
 #include "attest/base/digest.h"
 
@@ -25,6 +26,7 @@ struct Options {
   std::string bundle_out;
   std::string grant_out;
   std::string receipt_out;
+  uint32_t wait_s = 0;
 };
 
 Result<v1::Request> MakeRequest(const Options& options) {
@@ -125,7 +127,13 @@ void Describe(const v1::AuthorizeResponse& response, const Output& output) {
                 TimeText(response.grant_expires_s() * 1000));
   }
   if (!response.approval_grade().empty()) {
-    output.Note("approval: '" + response.approval_grade() + "' is needed");
+    output.Note("approval: '" + response.approval_grade() + "' " +
+                (response.decision() == "permit" ? "was given" : "is needed"));
+  }
+  if (response.decision() == "approval_required" &&
+      response.approval_grade() == "prompt") {
+    output.Note("approve:  countersign approve " +
+                ToHex(AsBytes(response.request_digest())));
   }
 }
 
@@ -143,11 +151,12 @@ int ExitCodeOf(const v1::AuthorizeResponse& response, const Output& output) {
 int Run(const Options& options, const Context& context) {
   const Output& output = context.output;
   if (const auto refused = RefuseOutputs(options, output)) return *refused;
-  auto request = MakeRequest(options);
+  const auto request = MakeRequest(options);
   if (!request.has_value()) return output.Fail(request.error());
-  const auto response = context.Ask(*std::move(request), kActionTimeout);
+  const auto response = AuthorizeOnceApproved(
+      context, *request, std::chrono::seconds(options.wait_s));
   if (!response.has_value()) return output.Fail(response.error());
-  const v1::AuthorizeResponse& answer = response->authorize();
+  const v1::AuthorizeResponse& answer = *response;
   Status written;
   if (answer.decision() == "permit") written = WriteParts(options, answer);
   // Said even if a file could not be written: the action is in the ledger.
@@ -210,6 +219,11 @@ void AddAuthorize(CLI::App& app, Context& context) {
       ->add_option("--audience", options->audience,
                    "Server that the grant is for; none: no grant")
       ->type_name("URI");
+  command
+      ->add_option("--wait-approval", options->wait_s,
+                   "Seconds to wait for the user's approval; 0 to 120")
+      ->check(CLI::Range(0, 120))
+      ->type_name("S");
   AddOutputs(*command, *options);
   command->callback(
       [options, &context] { context.exit_code = Run(*options, context); });

@@ -26,6 +26,7 @@ constexpr std::array<Row, kParts> kRows{{
     {"session_entry", "Session is in the ledger"},
     {"decision_entry", "Decision is in the ledger"},
     {"order", "Session was logged before the decision"},
+    {"approval", "Approval, where the rule asked for one"},
     {"grant", "Grant is for this action"},
     {"receipt", "Receipt is for this action"},
 }};

@@ -28,10 +28,11 @@ enum class Part : uint8_t {
   kSessionEntry,
   kDecisionEntry,
   kOrder,
+  kApproval,
   kGrant,
   kReceipt,
 };
-inline constexpr size_t kParts = 16;
+inline constexpr size_t kParts = 17;
 
 // Stable snake_case name, and plain words for people.
 [[nodiscard]] std::string_view PartId(Part part);
@@ -76,6 +77,7 @@ struct BundleFacts {
   std::string action_name;
   std::string resource;
   std::string decision;
+  std::string approval;  // "prompt by os:1000": what the decision rests on.
   std::optional<uint64_t> session_index;
   std::optional<uint64_t> decision_index;
   int64_t decided_at_ms = 0;  // The service's clock.

@@ -17,6 +17,7 @@ void AddEnroll(CLI::App& app, Context& context);
 void AddRun(CLI::App& app, Context& context);
 void AddSession(CLI::App& app, Context& context);
 void AddAuthorize(CLI::App& app, Context& context);
+void AddApprove(CLI::App& app, Context& context);
 void AddDpop(CLI::App& app, Context& context);
 void AddVerify(CLI::App& app, Context& context);
 void AddExport(CLI::App& app, Context& context);

@@ -86,6 +86,7 @@ void BuildApp(CLI::App& app, Context& context) {
   AddRun(app, context);
   AddSession(app, context);
   AddAuthorize(app, context);
+  AddApprove(app, context);
   AddDpop(app, context);
   AddVerify(app, context);
   AddExport(app, context);

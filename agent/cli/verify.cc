@@ -48,6 +48,7 @@ Json FactsJson(const BundleFacts& facts) {
           {"action_name", facts.action_name},
           {"resource", facts.resource},
           {"decision", facts.decision},
+          {"approval", facts.approval},
           {"session_index", IndexJson(facts.session_index)},
           {"decision_index", IndexJson(facts.decision_index)},
           {"decided_at_ms", facts.decided_at_ms}};
@@ -109,6 +110,7 @@ void PrintForPeople(const BundleReport& report, const Output& output) {
                            : facts.action_name + " " + facts.resource);
   output.Field("Purpose", facts.purpose);
   output.Field("Decision", facts.decision);
+  output.Field("Approval", facts.approval);
   output.Field("When", TimeText(facts.decided_at_ms));
   for (const std::string& warning : report.warnings) {
     output.Note("note: " + warning);

@@ -313,6 +313,35 @@ void JudgeActionSession(const v1::EvidenceBundle& bundle,
   report.Holds(Part::kActionSession, "same boot, same measurements");
 }
 
+// The approval was judged with the action, as being of this very request. Here
+// it is compared with what the ledger says the decision rests on.
+void JudgeApproval(const v1::EvidenceBundle& bundle,
+                   const BundleFindings& findings, BundleReport& report) {
+  if (!bundle.has_action() || !bundle.has_decision_entry()) return;
+  if (!findings.action.has_value() || !findings.decision_entry.has_value()) {
+    return report.NotJudged(Part::kApproval,
+                            "it rests on the action and the decision");
+  }
+  const v1::Approval& approval = findings.action->leaf.action.approval();
+  const v1::LedgerEntry& entry = findings.decision_entry->entry;
+  const bool rests =
+      entry.decision() == "permit" && !entry.approval_grade().empty();
+  if (entry.approval_reference() != approval.reference() ||
+      (rests && entry.approval_grade() != approval.grade())) {
+    return report.Fails(Part::kApproval, {ErrorCode::kLedgerEntryMismatch,
+                                          "the decision names another one"});
+  }
+  if (!rests) return report.Holds(Part::kApproval, "none was asked for");
+  report.facts.approval = approval.grade() + " by " + approval.approver();
+  report.Holds(Part::kApproval,
+               report.facts.approval + ", reference " + approval.reference());
+  if (approval.grade() == "prompt") {
+    report.warnings.emplace_back(
+        "The approval is of grade 'prompt': some program of this account "
+        "outside the session's own said yes, which need not be a person.");
+  }
+}
+
 void DescribeDecision(const BundleFindings& findings, BundleReport& report) {
   if (findings.session_entry.has_value()) {
     report.facts.session_index = findings.session_entry->index;
@@ -347,6 +376,7 @@ BundleReport VerifyBundle(const v1::EvidenceBundle& bundle,
   JudgeAction(bundle, findings, report);
   JudgeActionSession(bundle, findings, report);
   VerifyLedgerParts(bundle, trust, findings, report);
+  JudgeApproval(bundle, findings, report);
   VerifyGrant(bundle, trust, findings, report);
   VerifyReceipt(bundle, trust, findings, report);
   DescribeDecision(findings, report);

@@ -108,6 +108,11 @@ Status CheckGrant(const v1::EvidenceBundle& bundle, const TrustFolder& trust,
     CS_RETURN_IF_ERROR(claims.Require("/jti", logged.entry.grant_jti()));
     CS_RETURN_IF_ERROR(claims.Require(
         "/exp", static_cast<uint64_t>(logged.entry.grant_expires_s())));
+    if (!logged.entry.approval_grade().empty()) {
+      CS_RETURN_IF_ERROR(
+          claims.Require("/authorization_details/0/approval/reference",
+                         logged.entry.approval_reference()));
+    }
   }
   return {};
 }

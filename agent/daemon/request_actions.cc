@@ -43,7 +43,8 @@ void RequestHandler::Authorize(const AskPtr& ask,
   Status valid = statement::CheckActionRequest(asked);
   const Bytes bytes = statement::SerializeStatement(asked);
   if (valid.has_value() && !FitsAction(bytes.size())) {
-    valid = Fail(ErrorCode::kTooLarge, "the action is over 2 KiB");
+    valid = Fail(ErrorCode::kTooLarge,
+                 "the action is over 2 KiB, approval included");
   }
   if (valid.has_value() && request.want_bundle() &&
       !bundles_.Fits(ask->uid, kMaxBundles)) {
@@ -57,6 +58,11 @@ void RequestHandler::Authorize(const AskPtr& ask,
   PendingAction action;
   action.session = session;
   action.request = AsString(bytes);
+  if (!approvals_.empty()) {
+    action.approval = approvals_.Take(
+        session->id, AsString(statement::StatementDigest(
+                         statement::StatementType::kActionRequest, bytes)));
+  }
   action.prove = request.want_bundle();
   action.requested_at_ms = parts_.clock.NowMs();
   action.done = [this, ask, request, action_request = action.request,
@@ -89,6 +95,15 @@ void RequestHandler::OnDecision(const AskPtr& ask,
     event.set_name(request.name());
     event.set_resource(request.resource());
     Tell(session->uid, event);
+  }
+  if (answer.decision() == "approval_required" &&
+      answer.approval_grade() == kGradePrompt) {
+    const Status asked = AskUser(*session, action_request, answer);
+    if (!asked.has_value()) {
+      if (request.want_bundle()) bundles_.Give(ask->uid);
+      Refuse(ask, asked.error());
+      return;
+    }
   }
   if (request.want_bundle() && answer.decision() == "permit") {
     SendBundle(ask, session, *outcome, std::move(answer));

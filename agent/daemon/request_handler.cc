@@ -12,7 +12,8 @@ constexpr size_t kNonceSize = 16;
 
 }  // namespace
 
-RequestHandler::RequestHandler(const Parts& parts) : parts_(parts) {}
+RequestHandler::RequestHandler(const Parts& parts)
+    : parts_(parts), approvals_(parts.clock) {}
 RequestHandler::~RequestHandler() = default;
 
 Result<Bytes> RequestHandler::OnConnect(
@@ -146,6 +147,8 @@ void RequestHandler::Dispatch(const AskPtr& ask, const v1::Request& request) {
       return OnEnroll(ask, request.enroll());
     case v1::Request::kDoctor:
       return OnDoctor(ask);
+    case v1::Request::kApprove:
+      return OnApprove(ask, request.approve());
     case v1::Request::VERB_NOT_SET:
       return Refuse(ask, {ErrorCode::kNotSupported,
                           "this version knows no such request"});

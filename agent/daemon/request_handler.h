@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "agent/daemon/approvals.h"
 #include "agent/daemon/batcher.h"
 #include "agent/daemon/doctor.h"
 #include "agent/daemon/enroll.h"
@@ -122,6 +123,12 @@ class RequestHandler final : public ServerHandler, public SessionListener {
                   Result<ActionOutcome> outcome);
   void SendBundle(const AskPtr& ask, const SessionPtr& session,
                   const ActionOutcome& outcome, v1::AuthorizeResponse answer);
+  [[nodiscard]] Status AskUser(const Session& session,
+                               const std::string& action_request,
+                               const v1::AuthorizeResponse& answer);
+  void OnApprove(const AskPtr& ask, const v1::ApproveRequest& request);
+  [[nodiscard]] Result<Approvals::Word> Approve(
+      const Ask& ask, const v1::ApproveRequest& request);
   void OnSignDpop(const AskPtr& ask, const v1::SignDpopRequest& request);
   void RenewThenSignDpop(const AskPtr& ask, const v1::SignDpopRequest& request,
                          const SessionPtr& session);
@@ -136,6 +143,7 @@ class RequestHandler final : public ServerHandler, public SessionListener {
   void Tell(uint32_t uid, const v1::WatchEvent& event);
 
   Parts parts_;
+  Approvals approvals_;
   Server* server_ = nullptr;
   std::unordered_map<ConnectionId, std::shared_ptr<Client>> clients_;
   UserQuota outstanding_;

@@ -102,6 +102,7 @@ void RequestHandler::OnOpenSession(const AskPtr& ask,
     Refuse(ask, session.error());
     return;
   }
+  (*session)->by_relay = ask->client->caller->through_relay;
   const auto answer = [this, ask](const Session& open) {
     v1::Response response;
     *response.mutable_open_session()->mutable_session() =
@@ -168,6 +169,9 @@ void RequestHandler::OnListSessions(const AskPtr& ask) {
   for (v1::SessionInfo& info : parts_.sessions.List(ask->uid)) {
     *list.add_sessions() = std::move(info);
   }
+  for (v1::PendingApproval& pending : approvals_.Pending(ask->uid)) {
+    *list.add_pending() = std::move(pending);
+  }
   Answer(ask, std::move(response));
 }
 
@@ -179,6 +183,7 @@ void RequestHandler::OnSessionOpen(const Session& session) {
 }
 
 void RequestHandler::OnSessionEnd(const SessionPtr& session, bool by_service) {
+  approvals_.DropSession(session->id);
   if (session->at_service && by_service) {
     parts_.disk.Submit(
         Worker::Urgency::kNormal,

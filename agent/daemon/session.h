@@ -30,6 +30,7 @@ struct Session {
   // Who may use it, with its descendants. Of a reserved session nobody yet.
   std::optional<platform::PinnedPeer> owner;
   OwnerIs owner_is = OwnerIs::kAlone;
+  bool by_relay = false;  // Opened through a relay.
   // The process that reserved it, and alone may name the owner.
   uint32_t reserved_by_pid = 0;
   uint64_t reserved_by_start = 0;

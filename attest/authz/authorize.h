@@ -40,7 +40,8 @@ class Authorizer {
   //   each leaf (DecideLeaves)
   //   in the transaction, since they may have changed: kDeviceRevoked,
   //   kAkRetired, the chain; and for each leaf kSessionEnded,
-  //   kDuplicateAction (presented in an earlier batch)
+  //   kDuplicateAction (presented in an earlier batch), kApprovalUsed (an
+  //   earlier permit of this device rests on the same approval)
   // An epoch that has expired makes a batch late: recorded, never granted.
   // What is refused after the device is known leaves a finding; a fork and a
   // new journal of a known AK do as well.

@@ -19,10 +19,13 @@ Status AddTokens(const Service& service, const CommittedLeaf& committed,
     return {};
   }
   const int64_t now_s = service.clock.NowMs() / 1000;
-  const TokenAction action{.request = committed.leaf->request,
-                           .digest = committed.digest,
-                           .ledger_index = decision.ledger_index(),
-                           .issued_s = committed.decided_ms / 1000};
+  const bool approved = !decision.approval_grade().empty();
+  const TokenAction action{
+      .request = committed.leaf->request,
+      .digest = committed.digest,
+      .ledger_index = decision.ledger_index(),
+      .issued_s = committed.decided_ms / 1000,
+      .approval = approved ? &committed.leaf->action.approval() : nullptr};
   if (now_s < decision.grant_expires_s()) {
     CS_ASSIGN_OR_RETURN(
         *decision.mutable_grant(),

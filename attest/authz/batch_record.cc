@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "attest/authz/approval.h"
 #include "attest/authz/session_end.h"
 #include "attest/base/digest.h"
 #include "attest/base/text.h"
@@ -52,6 +53,10 @@ v1::LedgerEntry EntryOf(const DecidedBatch& batch, const LeafDecision& leaf,
     }
     entry.set_decision(std::string(Name(leaf.decision.outcome)));
     entry.set_reason(ReasonOf(leaf));
+    entry.set_approval_grade(leaf.decision.approval);
+    if (leaf.leaf != nullptr) {
+      entry.set_approval_reference(leaf.leaf->action.approval().reference());
+    }
     entry.set_rule(leaf.decision.rule);
     entry.set_policy_version(batch.policy.version());
     entry.set_decision_request_sha256(DigestOrEmpty(leaf.request_sha256));
@@ -159,6 +164,12 @@ Status RecheckBatch(const Config& config, StoreTransaction& transaction,
       leaf.ends_session = false;
       leaf.Deny(ErrorCode::kDuplicateAction);
     }
+    if (!leaf.approved()) continue;
+    CS_ASSIGN_OR_RETURN(
+        const bool first,
+        ConsumeApproval(transaction, leaf.session->row,
+                        leaf.leaf->action.approval().reference()));
+    if (!first) leaf.Deny(ErrorCode::kApprovalUsed);
   }
   return {};
 }

@@ -25,7 +25,7 @@ struct DecidedBatch {
 //   kDeviceRevoked, kAkRetired, kSequenceConflict, kBatchFork
 //   kStorageBusy   the same batch was accepted in the meantime
 //   kTpmClockRollback   the AK has shown a later clock in the meantime
-//   kSessionEnded, kDuplicateAction   of a leaf alone
+//   kSessionEnded, kDuplicateAction, kApprovalUsed   of a leaf alone
 [[nodiscard]] Status RecheckBatch(const Config& config,
                                   StoreTransaction& transaction,
                                   DecidedBatch& batch);

@@ -1,5 +1,6 @@
 #include "attest/authz/decision_request.h"
 
+#include "attest/authz/approval.h"
 #include "attest/authz/json_writer.h"
 #include "attest/base/bytes.h"
 
@@ -66,8 +67,8 @@ DecisionSubject::DecisionSubject(const SessionFacts& facts,
   device_ = std::move(json).text();
 }
 
-std::string DecisionSubject::RequestFor(
-    const v1::ActionRequest& request) const {
+std::string DecisionSubject::RequestFor(const v1::ActionRequest& request,
+                                        const v1::Approval& approval) const {
   JsonWriter json;
   json.BeginObject()
       .Raw("subject", subject_)
@@ -83,8 +84,9 @@ std::string DecisionSubject::RequestFor(
       .String("purpose", request.purpose())
       .Optional("task_id", request.task_id())
       .Optional("request_sha256", ToHex(AsBytes(request.request_sha256())))
-      .Optional("audience", request.grant_audience())
-      .Raw("workload", workload_)
+      .Optional("audience", request.grant_audience());
+  if (!approval.grade().empty()) WriteApproval(json, approval);
+  json.Raw("workload", workload_)
       .Raw("device", device_)
       .EndObject()
       .EndObject();

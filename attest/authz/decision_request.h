@@ -4,7 +4,8 @@
 //
 // Their digests go into the ledger. The bytes follow from the evidence alone,
 // so an auditor makes them again from what is kept. They are therefore a
-// format: change them only together with `format` in the context.
+// format: change them only together with `format` in the context, unless by a
+// member that no request so far could have had.
 #ifndef COUNTERSIGN_ATTEST_AUTHZ_DECISION_REQUEST_H_
 #define COUNTERSIGN_ATTEST_AUTHZ_DECISION_REQUEST_H_
 
@@ -22,8 +23,10 @@ class DecisionSubject {
   DecisionSubject(const SessionFacts& facts, const v1::SessionBinding& binding,
                   const v1::DeviceRecord& device);
 
-  // {"subject":…,"action":…,"resource":…,"context":…}
-  [[nodiscard]] std::string RequestFor(const v1::ActionRequest& request) const;
+  // {"subject":…,"action":…,"resource":…,"context":…}. `approval` is what the
+  // action carries, as it stands there: empty if it carries none.
+  [[nodiscard]] std::string RequestFor(const v1::ActionRequest& request,
+                                       const v1::Approval& approval) const;
 
  private:
   std::string subject_;  // JSON values.

@@ -1,5 +1,6 @@
 #include "attest/authz/grant_issuer.h"
 
+#include "attest/authz/approval.h"
 #include "attest/authz/json_writer.h"
 #include "attest/jose/jws.h"
 
@@ -50,8 +51,9 @@ Result<std::string> GrantIssuer::Grant(const TokenSession& session,
       .String("", request.resource())
       .EndArray()
       .String("purpose", request.purpose())
-      .Optional("request_sha256", Hex(request.request_sha256()))
-      .EndObject()
+      .Optional("request_sha256", Hex(request.request_sha256()));
+  if (action.approval != nullptr) WriteApproval(claims, *action.approval);
+  claims.EndObject()
       .EndArray()
       .BeginObject("cnf")
       .String("jkt", session.jkt)

@@ -35,6 +35,7 @@ struct TokenAction {
   Sha256Digest digest{};  // Statement digest of the Action.
   uint64_t ledger_index = 0;
   int64_t issued_s = 0;
+  const v1::Approval* approval = nullptr;  // That the permit rests on, if any.
 };
 
 class GrantIssuer {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "attest/authz/approval.h"
 #include "attest/authz/session_facts.h"
 #include "attest/base/digest.h"
 #include "attest/base/text.h"
@@ -37,12 +38,16 @@ Status CheckSession(const BatchSession& session,
 
 void AskPolicy(const DecisionContext& context, LeafDecision& out) {
   const v1::ActionRequest& request = out.leaf->request;
-  out.decision = context.policy.Decide(out.session->facts,
-                                       {.name = request.name(),
-                                        .resource = request.resource(),
-                                        .purpose = request.purpose(),
-                                        .audience = request.grant_audience()});
-  out.request_sha256 = Sha256(AsBytes(out.session->asks.RequestFor(request)));
+  const v1::Approval& approval = out.leaf->action.approval();
+  const SessionFacts& facts = out.session->facts;
+  out.decision =
+      context.policy.Decide(facts, {.name = request.name(),
+                                    .resource = request.resource(),
+                                    .purpose = request.purpose(),
+                                    .audience = request.grant_audience(),
+                                    .approval = CountedGrade(approval, facts)});
+  out.request_sha256 =
+      Sha256(AsBytes(out.session->asks.RequestFor(request, approval)));
   out.response_sha256 =
       Sha256(AsBytes(DecisionResponse(out.decision, context.policy.version())));
   // Tokens are for somebody: without an audience the evidence alone answers.

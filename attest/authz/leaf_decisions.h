@@ -51,6 +51,10 @@ struct LeafDecision {
   [[nodiscard]] bool permitted() const {
     return decision.outcome == Outcome::kPermit;
   }
+  // The permit rests on the approval that the action carries.
+  [[nodiscard]] bool approved() const {
+    return permitted() && !decision.approval.empty();
+  }
   // Makes it a denial for a reason that is not policy's.
   void Deny(ErrorCode reason, std::string why = {});
 };

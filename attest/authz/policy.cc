@@ -173,12 +173,15 @@ PolicyDecision Policy::Decide(const SessionFacts& session,
       decision.reason = ErrorCode::kAudienceNotAllowed;
       return decision;
     }
-    decision.outcome = rule.outcome;
-    if (rule.outcome == Outcome::kPermit) {
-      decision.grant_ttl_s = rule.grant_ttl_s;
-    } else {
+    const bool asks = rule.outcome == Outcome::kApprovalRequired;
+    if (asks) decision.approval = rule.approval;
+    // A grade is never a stand-in for another one.
+    if (asks && action.approval != rule.approval) {
+      decision.outcome = Outcome::kApprovalRequired;
       decision.reason = ErrorCode::kApprovalRequired;
-      decision.approval = rule.approval;
+    } else {
+      decision.outcome = Outcome::kPermit;
+      decision.grant_ttl_s = rule.grant_ttl_s;
     }
     return decision;
   }

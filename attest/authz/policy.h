@@ -5,14 +5,17 @@
 //
 //   [[rule]]
 //   name = "read-project-files"             # unique; named in every answer
-//   outcome = "permit"                      # "deny", "approval_required"
+//   outcome = "permit"                      # "deny", "approval_required":
+//                                           # a permit once it is approved
 //   action = ["mcp:tools/call:read_*"]      # globs; absent: any
 //   resource = ["file:///srv/project/*"]
 //   purpose = ["review"]
-//   grant_ttl_s = 120                       # permit only; 1 to 300
+//   grant_ttl_s = 120                       # 1 to 300; not with deny
 //   audiences = ["https://api.example"]     # globs; absent: the resource's
 //                                           # own origin only
-//   approval = "webauthn"                   # approval_required only
+//   approval = "webauthn"                   # approval_required only: the
+//                                           # grade; also "prompt" and
+//                                           # "second-person"
 //   [rule.user]
 //   subject = ["os:*:1000"]                 # globs
 //   os_name = ["alice"]
@@ -33,7 +36,7 @@
 // stands for any text; nothing else is special. Matching is linear in the
 // text for each `*`.
 //
-// Grades are "kernel", which is the default, "os-service",
+// Grades of facts are "kernel", which is the default, "os-service",
 // "same-user-spoofable" and "claimed". A rule that denies matches facts of any
 // grade. One that wants an approval denies what it matches at a lower grade
 // only, so that nobody gets past it to a later permit by being known less well.
@@ -96,6 +99,8 @@ struct ActionFacts {
   std::string_view resource;
   std::string_view purpose;
   std::string_view audience;  // Empty: no grant wanted.
+  // Grade of the approval that counts for it (authz/approval.h), or empty.
+  std::string_view approval = {};
 };
 
 enum class Outcome : uint8_t { kDeny, kPermit, kApprovalRequired };
@@ -106,7 +111,9 @@ struct PolicyDecision {
   ErrorCode reason = ErrorCode::kPolicyDenied;  // Unless permitted.
   std::string rule;                             // Empty: no rule matched.
   int64_t grant_ttl_s = 0;                      // With a permit.
-  std::string approval;  // With kApprovalRequired: the grade asked for.
+  // With kApprovalRequired: the grade asked for. With a permit: the grade of
+  // the approval that it rests on, if the rule asked for one.
+  std::string approval;
 };
 
 // One rule file. Immutable; may be used by several threads.

@@ -85,8 +85,8 @@ Status CheckLive(const Service& service, StoreView& view,
 // Spends the receipt and fills in whose action it was.
 Status Consume(const Service& service, StoreTransaction& transaction,
                const Receipt& receipt, v1::ReceiptVerifyAnswer& answer) {
-  CS_ASSIGN_OR_RETURN(const bool first, transaction.ConsumeReceipt(
-                                            receipt.jti, receipt.expires_s));
+  CS_ASSIGN_OR_RETURN(const bool first,
+                      transaction.ConsumeOnce(receipt.jti, receipt.expires_s));
   if (!first) return Fail(ErrorCode::kReceiptUsed);
   CS_ASSIGN_OR_RETURN(const auto action,
                       transaction.FindAction(receipt.action));

@@ -105,15 +105,16 @@ class StoreTransaction : public StoreView {
   [[nodiscard]] virtual Result<std::optional<ChallengeRow>> TakeChallenge(
       ByteSpan nonce) = 0;
   // Forgets what expired so long ago that no step of the clock brings it back:
-  // challenges and attempts to enroll after ten minutes, consumed receipts
-  // after a day.
+  // challenges and attempts to enroll after ten minutes, what was consumed
+  // once after a day.
   [[nodiscard]] virtual Status DropExpired(int64_t now_ms) = 0;
 
   [[nodiscard]] virtual Status AddBatch(const BatchRow& row) = 0;
   [[nodiscard]] virtual Status AddAction(const ActionRow& row) = 0;
-  // False if the receipt was consumed before.
-  [[nodiscard]] virtual Result<bool> ConsumeReceipt(std::string_view jti,
-                                                    int64_t expires_s) = 0;
+  // For what is accepted once: a receipt by its jti, an approval by a name
+  // with a ':' (authz/approval.cc). False if that was consumed before.
+  [[nodiscard]] virtual Result<bool> ConsumeOnce(std::string_view name,
+                                                 int64_t expires_s) = 0;
   [[nodiscard]] virtual Status PutEvidence(const Sha256Digest& digest,
                                            ByteSpan bytes) = 0;
   [[nodiscard]] virtual Status PutSubjectKey(std::string_view subject,

@@ -89,4 +89,19 @@ Status CheckActionRequest(const v1::ActionRequest& request) {
   return {};
 }
 
+Status CheckApproval(const v1::Approval& approval,
+                     const Sha256Digest& request_digest) {
+  if (!Equal(AsBytes(approval.request_digest()), request_digest)) {
+    return Invalid("approval", "is of another request");
+  }
+  if (approval.grade() != "prompt" && approval.grade() != "webauthn" &&
+      approval.grade() != "second-person") {
+    return Invalid("approval.grade", "is not known");
+  }
+  CS_RETURN_IF_ERROR(
+      CheckField("approval.approver", approval.approver(), kMaxApproverSize));
+  return CheckField("approval.reference", approval.reference(),
+                    kMaxApprovalReferenceSize);
+}
+
 }  // namespace countersign::statement

@@ -3,6 +3,7 @@
 #ifndef COUNTERSIGN_ATTEST_STATEMENT_ACTION_RULES_H_
 #define COUNTERSIGN_ATTEST_STATEMENT_ACTION_RULES_H_
 
+#include "attest/base/bytes.h"
 #include "attest/base/result.h"
 #include "countersign/v1/statements.pb.h"
 
@@ -19,6 +20,15 @@ namespace countersign::statement {
 //   request_sha256  empty or 32 bytes
 //   grant_audience  empty, or an absolute URI without fragment (RFC 8707 §2)
 [[nodiscard]] Status CheckActionRequest(const v1::ActionRequest& request);
+
+// Checks the form of an approval of the ActionRequest with `request_digest`:
+//   approval            of another request
+//   approval.grade      not "prompt", "webauthn" or "second-person"
+//   approval.approver   text of 1 to 128 bytes
+//   approval.reference  text of 1 to 64 bytes
+// What it is worth is for the service to say (authz/approval.h).
+[[nodiscard]] Status CheckApproval(const v1::Approval& approval,
+                                   const Sha256Digest& request_digest);
 
 }  // namespace countersign::statement
 

@@ -27,6 +27,8 @@ inline constexpr size_t kMaxResourceSize = 1 * kKiB;
 inline constexpr size_t kMaxPurposeSize = 256;
 inline constexpr size_t kMaxTaskIdSize = 256;
 inline constexpr size_t kMaxAudienceSize = 512;
+inline constexpr size_t kMaxApproverSize = 128;
+inline constexpr size_t kMaxApprovalReferenceSize = 64;
 
 // Request bodies.
 inline constexpr size_t kMaxSessionEvidenceSize = 512 * kKiB;

@@ -47,12 +47,12 @@ Result<BatchLeaf> ReadLeaf(ByteSpan action) {
     return Invalid("salt: not 16 bytes");
   }
   CS_RETURN_IF_ERROR(ReadRequest(leaf));
-  if (leaf.action.has_approval() &&
-      !Equal(
-          AsBytes(leaf.action.approval().request_digest()),
-          statement::StatementDigest(StatementType::kActionRequest,
-                                     AsBytes(leaf.action.action_request())))) {
-    return Invalid("approval: of another request");
+  if (leaf.action.has_approval()) {
+    const ByteSpan request = AsBytes(leaf.action.action_request());
+    if (request.empty()) return Invalid("approval: of a session's end");
+    CS_RETURN_IF_ERROR(statement::CheckApproval(
+        leaf.action.approval(),
+        statement::StatementDigest(StatementType::kActionRequest, request)));
   }
   return leaf;
 }

@@ -21,7 +21,8 @@ struct BatchLeaf {
 //   kActionInvalid   session_binding_digest not 32 bytes, salt not 16; a
 //                    request that breaks the rules the agent applies too
 //                    (statement/action_rules.h); both or neither of a request
-//                    and session_end; an approval of another request
+//                    and session_end; an approval that is of another
+//                    request or not well formed (CheckApproval)
 [[nodiscard]] Result<BatchLeaf> ReadLeaf(ByteSpan action);
 
 // Checks `actions`, hostile, against `batch`, which was quoted.

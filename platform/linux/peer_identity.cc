@@ -211,6 +211,27 @@ Result<bool> PinnedPeer::IsDescendantOf(const PinnedPeer& ancestor) const {
   return found && walks[0] == walks[1];
 }
 
+// The other way round than IsDescendantOf: whatever cannot be seen counts
+// against it.
+Result<bool> PinnedPeer::IsOutsideOf(const PinnedPeer& root) const {
+  std::array<std::vector<std::pair<uint32_t, uint64_t>>, 2> walks;
+  for (auto& walk : walks) {
+    uint32_t pid = state_->pid;
+    while (pid != 0) {
+      const Result<ProcStat> stat = ReadStat(pid);
+      if (!stat || walk.size() == kMaxDepth) return false;
+      if (pid == root.pid() && stat->start_time == root.start_time()) {
+        return false;
+      }
+      walk.emplace_back(pid, stat->start_time);
+      pid = stat->parent;
+    }
+  }
+  CS_RETURN_IF_ERROR(CheckAlive(state_->process.get()));
+  CS_RETURN_IF_ERROR(CheckAlive(root.state_->process.get()));
+  return walks[0] == walks[1];
+}
+
 Result<bool> PinnedPeer::HasChildren() const {
   const Result<bool> has = platform::HasChildren(state_->pid);
   CS_RETURN_IF_ERROR(CheckAlive(state_->process.get()));

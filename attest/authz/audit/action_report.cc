@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "attest/authz/approval.h"
+#include "attest/authz/audit/approval_lines.h"
 #include "attest/authz/audit/describe.h"
 #include "attest/authz/audit/order_lines.h"
 #include "attest/authz/audit/trail.h"
@@ -56,6 +58,7 @@ class Reporter {
     DescribeSession();
     DescribeOrder();
     DescribePolicy();
+    DescribeApproval();
     DescribeGrant();
     DescribeCheckpoint();
     return std::move(report_);
@@ -288,18 +291,35 @@ class Reporter {
     const v1::DeviceRecord& record = batch_->enrolled.record;
     const SessionFacts facts = FactsOf(binding, record);
     const v1::ActionRequest& request = leaf_->request;
-    const PolicyDecision decided =
-        policy->Decide(facts, {request.name(), request.resource(),
-                               request.purpose(), request.grant_audience()});
+    const v1::Approval& approval = leaf_->action.approval();
+    const PolicyDecision decided = policy->Decide(
+        facts, {request.name(), request.resource(), request.purpose(),
+                request.grant_audience(), CountedGrade(approval, facts)});
     const std::string asked =
-        DecisionSubject(facts, binding, record).RequestFor(request);
+        DecisionSubject(facts, binding, record).RequestFor(request, approval);
     const std::string answered = DecisionResponse(decided, policy->version());
     return Name(decided.outcome) == decision_.decision() &&
            decided.rule == decision_.rule() &&
+           (decided.outcome != Outcome::kPermit ||
+            decided.approval == decision_.approval_grade()) &&
            Equal(Sha256(AsBytes(asked)),
                  AsBytes(decision_.decision_request_sha256())) &&
            Equal(Sha256(AsBytes(answered)),
                  AsBytes(decision_.decision_response_sha256()));
+  }
+
+  void DescribeApproval() {
+    const bool logged = !decision_.approval_reference().empty();
+    if (leaf_ == nullptr) {
+      if (!logged) return;
+      return Then(Lost(
+          "approval", "approval " + Printable(decision_.approval_reference()),
+          batch_ ? Error{ErrorCode::kLeafIndexMismatch, "another action"}
+                 : batch_.error()));
+    }
+    if (!logged && !leaf_->action.has_approval()) return;
+    Who(ApproverLine(*leaf_, decision_));
+    Then(ApprovalLine(*leaf_, decision_));
   }
 
   void DescribeGrant() {

@@ -66,8 +66,8 @@ class SqliteUnit final : public StoreTransaction {
   [[nodiscard]] Status PutJournal(const JournalRow& row) override;
   [[nodiscard]] Status AddBatch(const BatchRow& row) override;
   [[nodiscard]] Status AddAction(const ActionRow& row) override;
-  [[nodiscard]] Result<bool> ConsumeReceipt(std::string_view jti,
-                                            int64_t expires_s) override;
+  [[nodiscard]] Result<bool> ConsumeOnce(std::string_view name,
+                                         int64_t expires_s) override;
 
   // sqlite_unit_ledger.cc
   [[nodiscard]] Result<std::optional<Bytes>> FindEvidence(

@@ -205,12 +205,12 @@ Status SqliteUnit::AddAction(const ActionRow& row) {
   return insert->Run();
 }
 
-Result<bool> SqliteUnit::ConsumeReceipt(std::string_view jti,
-                                        int64_t expires_s) {
+// The table has its name from what it held first.
+Result<bool> SqliteUnit::ConsumeOnce(std::string_view name, int64_t expires_s) {
   CS_ASSIGN_OR_RETURN(auto insert,
                       connection_.Use("INSERT INTO receipts VALUES(?1,?2) "
                                       "ON CONFLICT DO NOTHING"));
-  insert->Bind(1, jti).Bind(2, expires_s);
+  insert->Bind(1, name).Bind(2, expires_s);
   CS_RETURN_IF_ERROR(insert->Run());
   return connection_.db().changes() == 1;
 }

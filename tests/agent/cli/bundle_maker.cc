@@ -17,6 +17,7 @@ using statement::StatementType;
 using Claims = nlohmann::ordered_json;
 
 constexpr char kAudience[] = "https://api.example";
+constexpr char kReference[] = "000102030405060708090a0b0c0d0e0f";
 constexpr int64_t kDecidedAtS = 1'700'000'100;
 
 std::string Serialize(const google::protobuf::MessageLite& message) {
@@ -156,6 +157,13 @@ v1::EvidenceBundle BundleMaker::Build() {
     request.set_request_sha256(AsString(Sha256(AsBytes("body"))));
     action.set_action_request(Serialize(request));
     action.set_session_binding_digest(AsString(binding_digest));
+    if (!approved) return;
+    v1::Approval& approval = *action.mutable_approval();
+    approval.set_request_digest(AsString(statement::StatementDigest(
+        StatementType::kActionRequest, AsBytes(action.action_request()))));
+    approval.set_grade("prompt");
+    approval.set_approver("os:1000");
+    approval.set_reference(kReference);
   });
   *bundle.mutable_action() = batch.Prove(leaf);
   const Sha256Digest action_digest = statement::StatementDigest(
@@ -180,6 +188,8 @@ v1::EvidenceBundle BundleMaker::Build() {
   decision_entry.set_attest_sha256(
       AsString(Sha256(AsBytes(bundle.action().quote().attest()))));
   decision_entry.set_decision("permit");
+  decision_entry.set_approval_grade(approved ? "prompt" : "");
+  decision_entry.set_approval_reference(approved ? kReference : "");
   decision_entry.set_grant_jti("grant-1");
   decision_entry.set_grant_expires_s(kDecidedAtS + 300);
   decision_entry.set_receipt_jti("receipt-1");
@@ -191,6 +201,8 @@ v1::EvidenceBundle BundleMaker::Build() {
   *bundle.mutable_decision_entry() = Prove(entries, decision_index);
   bundle.set_decision("permit");
 
+  Claims details = {{"type", "countersign_action"}};
+  if (approved) details["approval"] = {{"reference", kReference}};
   const Claims ledger = {{"origin", ledger_key.verifier().name()},
                          {"index", decision_index}};
   grant_claims = Claims({{"iss", verifier::kIssuer},
@@ -200,6 +212,7 @@ v1::EvidenceBundle BundleMaker::Build() {
                          {"jti", "grant-1"},
                          {"iat", kDecidedAtS},
                          {"exp", kDecidedAtS + 300},
+                         {"authorization_details", Claims::array({details})},
                          {"evidence",
                           {{"device_id", ToHex(device.device_id)},
                            {"session_binding_digest", ToHex(binding_digest)},

@@ -52,6 +52,7 @@ class BundleMaker {
   uint32_t leaf = 1;
   uint64_t session_index = 1;
   uint64_t decision_index = 4;
+  bool approved = false;  // By prompt; the decision rests on it.
 
   // What Build() made, for tests that sign one of them anew.
   v1::LedgerEntry session_entry;

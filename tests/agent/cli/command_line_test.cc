@@ -25,7 +25,7 @@ TEST_F(CommandLineTest, ShowsAnExampleFirstInEveryHelp) {
       {"run"},    {"session"},         {"session", "open"},
       {"doctor"}, {"session", "list"}, {"session", "close"},
       {"verify"}, {"authorize"},       {"dpop"},
-      {"export"}, {"completion"}};
+      {"export"}, {"completion"},      {"approve"}};
   for (auto command : commands) {
     command.emplace_back("--help");
     const Ran ran = Cli(command);
@@ -55,6 +55,8 @@ TEST_F(CommandLineTest, RefusesWhatItDoesNotUnderstand) {
       {{"run", "--", "true"}, "--purpose"},
       {{"export", "--bundle", "b", "--out", "o", "--format", "zip"}, "zip"},
       {{"completion", "tcsh"}, "tcsh"},
+      {{"approve", "00"}, "--yes"},  // No terminal.
+      {{"approve", "00", "--yes", "--deny"}, "--deny"},
       {{"session", "open", "--purpose", "x", "--lifetime", "-1"}, "-1"},
       {{"session", "open", "--purpose", "x", "--lifetime", "0"}, "at least 1"},
       {{"session", "open", "--purpose", "x", "--lifetime", "x"},
@@ -381,7 +383,7 @@ TEST_F(CommandLineTest, VerifyAndExportWorkWithoutADaemon) {
   EXPECT_EQ(report.at("ok"), true);
   EXPECT_EQ(report.at("complete"), true);
   EXPECT_EQ(report.at("absent"), json::array());
-  EXPECT_EQ(report.at("parts").size(), 16u);
+  EXPECT_EQ(report.at("parts").size(), 17u);
   EXPECT_EQ(report.at("facts").at("decision_index"), 4);
   const Ran exported =
       Cli({"export", "--bundle", folder_ + "/bundle", "--format", "tpm2-tools",

@@ -51,6 +51,42 @@ TEST(VerifyBundleTest, AcceptsAWholeBundle) {
   EXPECT_EQ(report.facts.decision_index, 4u);
 }
 
+TEST(VerifyBundleTest, SaysWhatAPromptDoesNotProve) {
+  EXPECT_EQ(Verify(SharedBundle()).part(Part::kApproval).detail,
+            "none was asked for");
+  BundleMaker maker;
+  maker.approved = true;
+  const BundleReport report = VerifyBundle(maker.Build(), maker.Trust());
+  EXPECT_TRUE(report.ok()) << report.FirstError().detail;
+  EXPECT_EQ(Outcome(report, Part::kApproval), "holds");
+  EXPECT_EQ(report.facts.approval, "prompt by os:1000");
+  EXPECT_THAT(report.warnings, Contains(HasSubstr("need not be a person")));
+}
+
+TEST(VerifyBundleTest, RejectsAnApprovalThatTheLedgerDoesNotName) {
+  BundleMaker maker;
+  maker.approved = true;
+  EvidenceBundle bundle = maker.Build();
+  const auto outcome = [&] {
+    std::vector<std::string> entries(6);
+    entries[1] = AsString(statement::SerializeStatement(maker.session_entry));
+    entries[4] = AsString(statement::SerializeStatement(maker.decision_entry));
+    *bundle.mutable_session_entry() = maker.Prove(entries, 1);
+    *bundle.mutable_decision_entry() = maker.Prove(entries, 4);
+    return Outcome(VerifyBundle(bundle, maker.Trust()), Part::kApproval);
+  };
+  EXPECT_EQ(outcome(), "holds");
+  maker.decision_entry.set_approval_grade("webauthn");
+  EXPECT_EQ(outcome(), "ledger_entry_mismatch");
+  maker.decision_entry.set_approval_grade("prompt");
+  maker.decision_entry.set_approval_reference("another");
+  EXPECT_EQ(outcome(), "ledger_entry_mismatch");
+  // Nor one that the action does not carry.
+  EvidenceBundle without = SharedMaker().Build();
+  bundle.mutable_action()->Swap(without.mutable_action());
+  EXPECT_NE(outcome(), "holds");
+}
+
 TEST(VerifyBundleTest, AcceptsATpmSessionKey) {
   BundleMaker maker(/*tpm_session_key=*/true);
   const BundleReport report = VerifyBundle(maker.Build(), maker.Trust());

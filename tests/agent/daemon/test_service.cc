@@ -460,6 +460,14 @@ Result<std::string> TestService::Decide(const std::string& body) {
   return answers_[AsString(digest)] = answer.SerializeAsString();
 }
 
+// Which approval it takes to do "test:prompt…" or "test:webauthn…".
+std::string GradeAskedFor(const std::string& name) {
+  for (const std::string grade : {"prompt", "webauthn"}) {
+    if (name.starts_with("test:" + grade)) return grade;
+  }
+  return {};
+}
+
 v1::ActionDecision TestService::DecideOne(const v1::Action& action, bool late,
                                           uint64_t index) {
   v1::ActionDecision decision;
@@ -477,8 +485,14 @@ v1::ActionDecision TestService::DecideOne(const v1::Action& action, bool late,
     found->second.ended = action.session_end();
   } else if (late) {
     reason = ErrorCode::kLateBatch;
+  } else if (const std::string grade = GradeAskedFor(request.name());
+             !grade.empty() && action.approval().grade() != grade) {
+    decision.set_decision("approval_required");
+    decision.set_approval_grade(grade);
+    reason = ErrorCode::kApprovalRequired;
   } else if (!request.name().starts_with("test:deny")) {
     decision.set_decision("permit");
+    decision.set_approval_grade(grade);
     decision.set_rule("test");
     if (!request.grant_audience().empty()) {
       decision.set_grant(Grant(request, found->second));

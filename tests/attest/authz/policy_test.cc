@@ -428,7 +428,7 @@ TEST(DecisionRequestTest, IsJsonWhateverTheTextsHold) {
   request.set_resource("https://a.example/\"},\"x\":{\"");
   request.set_purpose("\u00e9");
   const std::string json =
-      DecisionSubject(facts, binding, device).RequestFor(request);
+      DecisionSubject(facts, binding, device).RequestFor(request, {});
   EXPECT_TRUE(CheckJson(json, 65'536).has_value()) << json;
   PolicyDecision decision;
   decision.rule = "\"";

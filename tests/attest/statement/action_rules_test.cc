@@ -146,6 +146,35 @@ TEST(CheckActionRequestTest, RejectsAudiencesThatAreNotUrisWithoutFragment) {
   }
 }
 
+TEST(CheckApprovalTest, TakesOnlyWhatIsWellFormedAndOfThisRequest) {
+  const Sha256Digest digest{7};
+  v1::Approval good;
+  good.set_request_digest(AsString(digest));
+  good.set_grade("prompt");
+  good.set_approver("os:1000");
+  good.set_reference("000102");
+  EXPECT_TRUE(CheckApproval(good, digest));
+  const auto refuses = [&](auto change, const std::string& field) {
+    v1::Approval approval = good;
+    change(approval);
+    const Status status = CheckApproval(approval, digest);
+    ASSERT_FALSE(status) << field;
+    EXPECT_EQ(status.error().code, ErrorCode::kActionInvalid);
+    EXPECT_TRUE(status.error().detail.starts_with(field))
+        << status.error().detail;
+  };
+  refuses([](auto& a) { a.set_request_digest(std::string(32, 'x')); },
+          "approval");
+  refuses([](auto& a) { a.clear_request_digest(); }, "approval");
+  refuses([](auto& a) { a.set_grade("a-wink"); }, "approval.grade");
+  refuses([](auto& a) { a.clear_approver(); }, "approval.approver");
+  refuses([](auto& a) { a.set_approver(std::string(129, 'x')); },
+          "approval.approver");
+  refuses([](auto& a) { a.set_reference("a\nb"); }, "approval.reference");
+  refuses([](auto& a) { a.set_reference(std::string(65, 'x')); },
+          "approval.reference");
+}
+
 // An action of the longest fields that an ordinary caller uses fits its leaf.
 TEST(CheckActionRequestTest, LeavesRoomInAnActionForItsLongestResource) {
   v1::ActionRequest request = Good();
