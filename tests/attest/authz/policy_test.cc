@@ -202,6 +202,33 @@ TEST(PolicyTest, DeniesWhatWouldSlipPastAnApprovalToALaterPermit) {
   EXPECT_EQ(policy->Decide(facts, kRead).rule, "rest");
 }
 
+// A47: nor does the user's word lift what is known less well.
+TEST(PolicyTest, CountsAnApprovalOnlyWhereItsRuleAllows) {
+  SessionFacts facts = Ada();
+  const auto policy = Rules(
+      "[[rule]]\nname = \"ask\"\noutcome = \"approval_required\"\n"
+      "approval = \"prompt\"\n"
+      "[rule.workload]\nexecutable = \"/usr/bin/agent\"\n"
+      "[[rule]]\nname = \"rest\"\noutcome = \"permit\"\n"
+      "[rule.user]\nuid = \"1000\"\n");
+  ActionFacts approved = kRead;
+  approved.approval = "prompt";
+  const PolicyDecision permit = policy->Decide(facts, approved);
+  EXPECT_EQ(permit.outcome, Outcome::kPermit);
+  EXPECT_EQ(permit.approval, "prompt");
+  for (const Strength strength :
+       {Strength::kOsService, Strength::kSameUserSpoofable,
+        Strength::kClaimed}) {
+    facts.executable.strength = strength;
+    const PolicyDecision denied = policy->Decide(facts, approved);
+    EXPECT_EQ(denied.outcome, Outcome::kDeny);
+    EXPECT_EQ(denied.reason, ErrorCode::kPolicyDenied);
+    EXPECT_EQ(denied.rule, "ask");
+    EXPECT_EQ(denied.approval, "");
+    EXPECT_EQ(denied.grant_ttl_s, 0);
+  }
+}
+
 TEST(PolicyTest, PermitsNothingOnSpoofableGroundsAlone) {
   SessionFacts facts = Ada();
   facts.executable.strength = Strength::kSameUserSpoofable;
