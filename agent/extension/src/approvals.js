@@ -1,0 +1,80 @@
+// Asks the user for one action. Grade "prompt" is answered in a window of ours,
+// bound to that request's digest and good once; every stronger grade on the
+// service's own page, where the extension has no say.
+import {hexOfBase64, randomId} from './encoding.js';
+import {Failure} from './failure.js';
+
+export const ANSWER_MS = 120_000;
+const MAX_OPEN = 4;
+
+export class Approvals {
+  constructor({windows, tabs, urlOf, serviceUrl, answerMs = ANSWER_MS}) {
+    Object.assign(this, {windows, tabs, urlOf, serviceUrl, answerMs});
+    this.open = new Map();  // id -> {question, decide, windowId}
+    windows.onRemoved.addListener((windowId) => {
+      for (const entry of this.open.values()) {
+        if (entry.windowId === windowId) entry.decide(false);
+      }
+    });
+  }
+
+  // True: approved. Throws when nobody answered, or when the answer is to be
+  // given elsewhere.
+  async ask(question) {
+    if (question.grade !== 'prompt') {
+      await this.openServicePage(question);
+      throw new Failure('approval_required', {
+        message: 'This action needs an approval.',
+        remedy: 'Approve it on the page that has opened, then try again.',
+      });
+    }
+    if (this.open.size >= MAX_OPEN) throw new Failure('rate_limited');
+    const id = randomId();
+    const entry = {question};
+    const answer = new Promise((resolve, reject) => {
+      entry.decide = resolve;
+      entry.timer = setTimeout(
+          () => reject(new Failure('approval_timeout')), this.answerMs);
+    });
+    this.open.set(id, entry);
+    try {
+      const window = await this.windows.create({
+        url: this.urlOf(`ui/approval.html#${id}`), type: 'popup', width: 520,
+        height: 620});
+      entry.windowId = window.id;
+      return await answer;
+    } finally {
+      clearTimeout(entry.timer);
+      this.open.delete(id);
+      if (entry.windowId !== undefined) {
+        this.windows.remove(entry.windowId).catch(() => {});
+      }
+    }
+  }
+
+  async openServicePage({requestDigest}) {
+    const service = await this.serviceUrl();
+    if (!/^https?:\/\//.test(service ?? '')) return;
+    await this.tabs.create(
+        {url: `${service}/approvals/${hexOfBase64(requestDigest)}`});
+  }
+
+  // Is the user being asked about an action of this session?
+  pending(key) {
+    return [...this.open.values()].some((e) => e.question.action.key === key);
+  }
+
+  // For the window.
+  question(id) {
+    const entry = this.open.get(id);
+    if (entry === undefined) return undefined;
+    const {action, requestDigest} = entry.question;
+    return {name: action.name, resource: action.resource,
+      purpose: action.purpose, who: action.who, text: action.texts?.approval,
+      digest: hexOfBase64(requestDigest)};
+  }
+
+  answer(id, approved) {
+    this.open.get(id)?.decide(approved === true);
+  }
+}
