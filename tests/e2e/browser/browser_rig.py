@@ -55,10 +55,12 @@ def enter_namespace():
 
 class BrowserRig(Rig):
     """A Rig with a chat application behind a gateway, and the extension packed
-    and deployed. `managed` edits the extension's policy before it is."""
+    and deployed. `managed` edits the extension's policy before it is;
+    `tpm_delay_ms` makes each quote take that much longer."""
 
-    def __init__(self, managed=None, online=False, **how):
+    def __init__(self, managed=None, online=False, tpm_delay_ms=0, **how):
         super().__init__(**how)
+        self.tpm_delay_ms = tpm_delay_ms
         self.app_port = free_port()
         self.origin = f"http://localhost:{self.app_port}"
         self.managed = {
@@ -126,6 +128,19 @@ class BrowserRig(Rig):
     def set_policy(self, **changes):
         self.managed.update(changes)
         self.deploy()
+
+    def write_config(self, tpm="tpm"):
+        path = super().write_config(tpm)
+        if self.tpm_delay_ms:
+            # Of TPM2_Quote (0x158) alone, as on a real chip.
+            library = BIN.parent / "lib/libtss2-tcti-delay.so.0"
+            if not library.exists():
+                raise Skip(f"{library} is not built")
+            config = json.loads(path.read_text())
+            config["tpm"]["tcti"] = (f"{library}:ms={self.tpm_delay_ms}:"
+                                     f"cc=0x158:{config['tpm']['tcti']}")
+            path.write_text(json.dumps(config))
+        return path
 
     def env(self):
         return {"COUNTERSIGN_SOCKET": str(self.socket)}

@@ -235,6 +235,10 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 512
 
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], OSError):  # A browser that left.
+            super().handle_error(request, client_address)
+
 
 def serve(gateway, host, port):
     server = Server((host, port), handler_of(gateway))
