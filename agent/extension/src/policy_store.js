@@ -31,6 +31,7 @@ export class PolicyStore {
     const managed = await this.readManaged();
     if (Object.keys(managed).length > 0) return this.adopt(managed);
     const {lastPolicy = {}} = await this.storage.local.get('lastPolicy');
+    if (this.edited) return undefined;  // Meanwhile: that is newer.
     this.use(lastPolicy);
     setTimeout(() => {
       if (!this.edited) void this.reload();
