@@ -44,8 +44,8 @@ export class Interceptor {
 
   // webRequest.onBeforeSendHeaders: nothing, an answer or a promise of one.
   onBeforeSendHeaders(details) {
-    if (this.loaded) return this.answer(details);
-    if (!this.waits) return undefined;
+    // Where no listener can wait, the policy known so far has to do.
+    if (this.loaded || !this.waits) return this.answer(details);
     return this.policies.ready.then(() => {
       this.loaded = true;
       return this.answer(details);

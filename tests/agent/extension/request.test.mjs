@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 
-import {failureOf, settled, sha256Hex} from './support.mjs';
+import {FakeEvent, failureOf, settled, sha256Hex} from './support.mjs';
 import {bodyDigest} from '../../../agent/extension/src/body.js';
 import {Failure} from '../../../agent/extension/src/failure.js';
 import {History} from '../../../agent/extension/src/history.js';
@@ -10,6 +10,7 @@ import {Interceptor} from '../../../agent/extension/src/interceptor.js';
 import {Parked} from '../../../agent/extension/src/parked.js';
 import {ProofPool} from '../../../agent/extension/src/pool.js';
 import {readPolicy} from '../../../agent/extension/src/policy.js';
+import {requestsWait} from '../../../agent/extension/src/probe.js';
 import {Prover, withProof} from '../../../agent/extension/src/prover.js';
 import {resourceOf} from '../../../agent/extension/src/resource.js';
 
@@ -309,6 +310,29 @@ test('where no listener can wait the first request is stopped, the next has ' +
     await settled();
   }
   assert.deepEqual(values, ['p1', 'p2', 'p3']);
+});
+
+test('where no listener can wait nothing waits for the policy either', () => {
+  const {interceptor} = interceptorOf();
+  interceptor.loaded = interceptor.waits = false;
+  assert.deepEqual(interceptor.onBeforeSendHeaders(DETAILS), {cancel: true});
+});
+
+test('the probe believes only a request that waited', async () => {
+  const webRequest = {onBeforeRequest: new FakeEvent()};
+  const follow = async (url) => {
+    const [answer] = webRequest.onBeforeRequest.fire({url});
+    return {text: async () => (await answer).redirectUrl.split(',')[1]};
+  };
+  assert.equal(await requestsWait({webRequest, fetch: follow}), true);
+  assert.equal(await requestsWait({webRequest,
+    fetch: () => Promise.reject(new TypeError('refused'))}), false);
+  assert.equal(webRequest.onBeforeRequest.listeners.size, 0);
+  const forbids = {onBeforeRequest: {removeListener: () => {},
+    addListener: () => {
+      throw new Error('no permission');
+    }}};
+  assert.equal(await requestsWait({webRequest: forbids, fetch: follow}), false);
 });
 
 test('a pooled proof that is too old is not used', async () => {

@@ -210,6 +210,9 @@ def handler_of(gateway):
                     PAGES / name).is_file():
                 page = PAGES / name
                 self.reply(200, page.read_bytes(), TYPES[page.suffix])
+            elif path.startswith("/open/"):
+                self.reply(200, b"<!doctype html><title>blank</title>",
+                           TYPES[".html"])
             else:
                 self.reply(200, {"accepted": True, "path": path})
 
