@@ -198,5 +198,5 @@ class BrowserRig(Rig):
 
 
 main = rig.main
-__all__ = ["BIN", "BrowserRig", "ScriptError", "enter_namespace", "expect", "main",
+__all__ = ["BIN", "SOURCE", "BrowserRig", "Skip", "ScriptError", "enter_namespace", "expect", "main",
            "need", "time", "until"]

@@ -74,6 +74,7 @@ class Gateway:
         self.used = {}  # jti -> expiry
         self.seen = []  # One dictionary a request, in order of arrival.
         self.lock = threading.Lock()
+        self.clock = time.time
 
     def issuer_key(self, kid):
         if self.keys is None or self.keys.get_key(kid) is None:
@@ -111,7 +112,7 @@ class Gateway:
             raise Refused("wrong_issuer")
         if claims["aud"] != self.origin:
             raise Refused("wrong_audience")
-        if not claims["iat"] - 5 <= time.time() < claims["exp"]:
+        if not claims["iat"] - 5 <= self.clock() < claims["exp"]:
             raise Refused("expired")
         if (claims["htm"] != method
                 or claims["htu"] != resource_of(self.origin, target)):
@@ -120,7 +121,7 @@ class Gateway:
                 claims["request_sha256"] != hashlib.sha256(body).hexdigest()):
             raise Refused("other_body")
         with self.lock:
-            now = time.time()
+            now = self.clock()
             self.used = {j: t for j, t in self.used.items() if t > now}
             if claims["jti"] in self.used:
                 raise Refused("proof_used")

@@ -96,7 +96,8 @@ class Chromium(Browser):
             ["chromedriver", f"--port={port}"], stdin=subprocess.DEVNULL,
             stdout=out, stderr=out, start_new_session=True,
             env={**os.environ, **(env or {})})
-        options = {"excludeSwitches": self.NOT, "args": [
+        options = {"excludeSwitches": self.NOT,
+                   "enableExtensionTargets": True, "args": [
             "--headless=new", "--no-sandbox", "--disable-gpu",
             "--no-first-run", "--disable-component-update", "--disable-sync",
             f"--user-data-dir={self.profile}", *arguments]}
