@@ -99,8 +99,10 @@ export class Interceptor {
   }
 
   async describe(details, rule, url, sha256) {
-    const top = details.type === 'main_frame' ? undefined :
-      await this.tabUrl(details.tabId).catch(() => undefined);
+    // Asking for a tab takes longer than all else here: only if it matters.
+    const {boundaries} = this.policy.session;
+    const top = boundaries.length === 0 || details.type === 'main_frame' ?
+      undefined : await this.tabUrl(details.tabId).catch(() => undefined);
     return {
       rule, url, sha256, method: details.method,
       purpose: this.policy.session.purpose,

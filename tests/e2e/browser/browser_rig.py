@@ -198,5 +198,5 @@ class BrowserRig(Rig):
 
 
 main = rig.main
-__all__ = ["BIN", "SOURCE", "BrowserRig", "Skip", "ScriptError", "enter_namespace", "expect", "main",
+__all__ = ["BIN", "free_port", "SOURCE", "BrowserRig", "Skip", "ScriptError", "enter_namespace", "expect", "main",
            "need", "time", "until"]
