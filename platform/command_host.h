@@ -2,6 +2,7 @@
 #ifndef COUNTERSIGN_PLATFORM_COMMAND_HOST_H_
 #define COUNTERSIGN_PLATFORM_COMMAND_HOST_H_
 
+#include <chrono>
 #include <memory>
 #include <optional>
 
@@ -32,8 +33,11 @@ class SignalRelay {
   OwnedHandle signals_;
 };
 
-// Waits until one of the two is readable; true if it is `first`.
-[[nodiscard]] Result<bool> WaitForEither(Handle first, Handle second);
+// Waits until one of the two is readable; true if it is `first`. kTimeout when
+// neither is in time; a negative time is for ever.
+[[nodiscard]] Result<bool> WaitForEither(
+    Handle first, Handle second,
+    std::chrono::milliseconds timeout = std::chrono::milliseconds(-1));
 
 }  // namespace countersign::platform
 

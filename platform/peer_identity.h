@@ -24,7 +24,8 @@ namespace countersign::platform {
 
 // The file that a process executes, by what it is and not by its name.
 struct ExecutableFile {
-  std::string path;  // As the kernel shows it; hostile text. Empty for memfd.
+  // As the process itself would see it; hostile text. Empty for memfd.
+  std::string path;
   uint64_t device = 0;
   uint64_t inode = 0;
   uint64_t size = 0;
@@ -35,6 +36,11 @@ struct ExecutableFile {
   bool deleted = false;  // Replaced or removed since it was started.
   bool memfd = false;    // Never was a file.
 };
+
+// Does its path lead to this very file here, too? A process may have a view of
+// the file system of its own, and there give its program any name. Looks at the
+// path, which may take long: never on the event loop.
+[[nodiscard]] bool PathLeadsTo(const ExecutableFile& file);
 
 struct ParentProcess {
   uint32_t pid = 0;
@@ -96,6 +102,11 @@ class PinnedPeer {
   // Is this process `ancestor` itself or a live descendant of it with the
   // same uid? kPeerGone when either has exited.
   [[nodiscard]] Result<bool> IsDescendantOf(const PinnedPeer& ancestor) const;
+
+  // Has it a child now? None means that nothing which was forked before it
+  // became what it is, by a program that is not its own, will ever be below
+  // it. True also when its threads come and go too fast to tell. kPeerGone.
+  [[nodiscard]] Result<bool> HasChildren() const;
 
   // Becomes readable when the process has exited. Borrowed.
   [[nodiscard]] Handle exit_handle() const;

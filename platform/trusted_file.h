@@ -21,7 +21,8 @@ namespace countersign::platform {
 
 // The same without the checks on owner and mode: for what the kernel shows
 // (the boot event log), and files that a person named on the command line.
-// Blocks on no FIFO: only regular files are read.
+// Blocks on no FIFO: only regular files are read, and links to them;
+// kNotAFile.
 [[nodiscard]] Result<Bytes> ReadWholeFile(const std::string& path,
                                           size_t max_bytes);
 

@@ -1,7 +1,10 @@
 // countersign authorize: asks whether one action is permitted, with evidence.
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
 
 #include "agent/cli/commands.h"
 #include "attest/base/digest.h"
@@ -43,6 +46,32 @@ Result<v1::Request> MakeRequest(const Options& options) {
   return request;
 }
 
+// What would otherwise fail once the action is granted and in the ledger: the
+// exit code of a refusal before it is asked for.
+std::optional<int> RefuseOutputs(const Options& options, const Output& output) {
+  if (!options.grant_out.empty() && options.audience.empty()) {
+    return output.FailUsage("A grant is for one server: --grant-out needs it.",
+                            "Name the server with --audience.");
+  }
+  std::set<std::filesystem::path> taken;
+  for (const std::string& path :
+       {options.bundle_out, options.grant_out, options.receipt_out}) {
+    if (path.empty()) continue;
+    if (!taken.insert(std::filesystem::path(path).lexically_normal()).second) {
+      return output.FailUsage("Two outputs cannot both go to '" + path + "'.",
+                              "Give each a file of its own.");
+    }
+    if (path == "-" && output.json()) {
+      return output.FailUsage("Standard output takes the JSON answer already.",
+                              "Name a file, or leave out --json.");
+    }
+    const Status possible = CheckOutput(path);
+    if (!possible.has_value()) return output.Fail(possible.error());
+  }
+  return std::nullopt;
+}
+
+// Writes what it can; the first error.
 Status WriteParts(const Options& options,
                   const v1::AuthorizeResponse& response) {
   struct Part {
@@ -50,19 +79,20 @@ Status WriteParts(const Options& options,
     const std::string& bytes;
     const char* what;
   };
+  Status first;
   for (const Part& part :
        {Part{options.bundle_out, response.bundle(), "bundle"},
-        Part{options.grant_out, response.grant(),
-             "grant (it takes --audience)"},
+        Part{options.grant_out, response.grant(), "grant"},
         Part{options.receipt_out, response.receipt(), "receipt"}}) {
     if (part.path.empty()) continue;
-    if (part.bytes.empty()) {
-      return Fail(ErrorCode::kNotFound,
-                  "the answer holds no " + std::string(part.what));
-    }
-    CS_RETURN_IF_ERROR(WriteOutput(part.path, part.bytes));
+    const Status written =
+        part.bytes.empty()
+            ? Fail(ErrorCode::kNotFound,
+                   "the answer holds no " + std::string(part.what))
+            : WriteOutput(part.path, part.bytes);
+    if (first.has_value()) first = written;
   }
-  return {};
+  return first;
 }
 
 Json AnswerJson(const v1::AuthorizeResponse& response) {
@@ -112,21 +142,25 @@ int ExitCodeOf(const v1::AuthorizeResponse& response, const Output& output) {
 
 int Run(const Options& options, const Context& context) {
   const Output& output = context.output;
+  if (const auto refused = RefuseOutputs(options, output)) return *refused;
   auto request = MakeRequest(options);
   if (!request.has_value()) return output.Fail(request.error());
   const auto response = context.Ask(*std::move(request), kActionTimeout);
   if (!response.has_value()) return output.Fail(response.error());
   const v1::AuthorizeResponse& answer = response->authorize();
-  if (answer.decision() == "permit") {
-    const Status written = WriteParts(options, answer);
-    if (!written.has_value()) return output.Fail(written.error());
-  }
+  Status written;
+  if (answer.decision() == "permit") written = WriteParts(options, answer);
+  // Said even if a file could not be written: the action is in the ledger.
   if (output.json()) {
-    output.PrintJson(AnswerJson(answer));
+    Json json = AnswerJson(answer);
+    if (!written.has_value()) json["error"] = ErrorJson(written.error());
+    output.PrintJson(json);
   } else {
     Describe(answer, output);
+    if (!written.has_value()) (void)output.Fail(written.error());
   }
-  return ExitCodeOf(answer, output);
+  return written.has_value() ? ExitCodeOf(answer, output)
+                             : ExitCode(written.error().code);
 }
 
 void AddOutputs(CLI::App& command, Options& options) {
@@ -134,7 +168,9 @@ void AddOutputs(CLI::App& command, Options& options) {
       .add_option("--bundle-out", options.bundle_out,
                   "Write the evidence here, for verify and export")
       ->type_name("FILE");
-  command.add_option("--grant-out", options.grant_out, "Write the grant here")
+  command
+      .add_option("--grant-out", options.grant_out,
+                  "Write the grant here; needs --audience")
       ->type_name("FILE");
   command
       .add_option("--receipt-out", options.receipt_out,

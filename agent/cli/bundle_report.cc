@@ -30,6 +30,14 @@ constexpr std::array<Row, kParts> kRows{{
     {"receipt", "Receipt is for this action"},
 }};
 
+// Without these a bundle does not show that anything was done and decided. The
+// others depend on the device (a certificate), or on what was asked for.
+constexpr std::array kRequired{
+    Part::kDeviceRecord,  Part::kSessionQuote, Part::kSessionBinding,
+    Part::kSessionKey,    Part::kActionQuote,  Part::kActionTree,
+    Part::kActionSession, Part::kCheckpoint,   Part::kSessionEntry,
+    Part::kDecisionEntry, Part::kOrder};
+
 }  // namespace
 
 std::string_view PartId(Part part) {
@@ -69,13 +77,18 @@ void BundleReport::NotJudged(Part part, std::string why) {
                                        ErrorCode::kInternal, std::move(why)};
 }
 
-bool BundleReport::ok() const {
+bool BundleReport::sound() const {
   const auto is = [](PartState state) {
     return [state](const PartReport& part) { return part.state == state; };
   };
   return std::ranges::any_of(parts_, is(PartState::kHolds)) &&
          std::ranges::none_of(parts_, is(PartState::kFailed)) &&
          std::ranges::none_of(parts_, is(PartState::kNotJudged));
+}
+
+bool BundleReport::complete() const {
+  return std::ranges::all_of(kRequired,
+                             [this](Part part) { return holds(part); });
 }
 
 Error BundleReport::FirstError() const {
@@ -90,7 +103,16 @@ Error BundleReport::FirstError() const {
     return {ErrorCode::kMalformedEvidence,
             std::string(kRows[i].id) + ": " + parts_[i].detail};
   }
-  return {ErrorCode::kMalformedEvidence, "the bundle holds no evidence"};
+  if (!sound()) {
+    return {ErrorCode::kMalformedEvidence, "the bundle holds no evidence"};
+  }
+  std::string absent;
+  for (const Part part : kRequired) {
+    if (holds(part)) continue;
+    absent += absent.empty() ? "absent: " : ", ";
+    absent += PartId(part);
+  }
+  return {ErrorCode::kEvidenceIncomplete, std::move(absent)};
 }
 
 }  // namespace countersign::agent

@@ -87,9 +87,16 @@ class BundleReport {
   [[nodiscard]] bool holds(Part part) const {
     return this->part(part).state == PartState::kHolds;
   }
-  // Something holds, and nothing that is there fails or cannot be judged.
-  [[nodiscard]] bool ok() const;
-  // The first failed part's error; of a bundle that proves nothing, that.
+  // Something holds, and nothing that is there fails or cannot be judged. Says
+  // nothing of what is not there: see ok().
+  [[nodiscard]] bool sound() const;
+  // The required parts hold: an enrolled device's session and action, and both
+  // in the ledger in that order.
+  [[nodiscard]] bool complete() const;
+  // What whoever relies on a bundle has to ask.
+  [[nodiscard]] bool ok() const { return sound() && complete(); }
+  // The first failed part's error; of a bundle that proves nothing, that;
+  // kEvidenceIncomplete, naming the required parts that are absent.
   [[nodiscard]] Error FirstError() const;
 
   BundleFacts facts;

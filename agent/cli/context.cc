@@ -66,4 +66,8 @@ Status WriteOutput(const std::string& path, std::string_view bytes) {
   return {};
 }
 
+Status CheckOutput(const std::string& path) {
+  return path == "-" ? Status() : platform::CheckPrivateFile(path);
+}
+
 }  // namespace countersign::agent

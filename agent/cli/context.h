@@ -46,9 +46,11 @@ struct Context {
 [[nodiscard]] Result<Bytes> ReadInput(const std::string& path,
                                       size_t max_bytes);
 // Writes to the file at `path` (0600, whole or not at all), or to stdout for
-// "-".
+// "-". kNotAFile, kDiskFull, kIoError.
 [[nodiscard]] Status WriteOutput(const std::string& path,
                                  std::string_view bytes);
+// Whether that could work now. Same errors.
+[[nodiscard]] Status CheckOutput(const std::string& path);
 
 }  // namespace countersign::agent
 

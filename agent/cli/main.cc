@@ -106,6 +106,14 @@ int FailParse(const CLI::App& app, const CLI::ParseError& error,
       nearest.empty() ? help : "Did you mean '" + nearest + "'?");
 }
 
+// Data that did not get out is a failure, whatever the command came to.
+int FlushData(int exit_code) {
+  if (exit_code != 0) return exit_code;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return 0;
+  return Output().Fail(
+      {ErrorCode::kIoError, "standard output cannot be written"});
+}
+
 int Main(std::vector<std::string> arguments) {
   // What hostile bytes do to the parser is said by our own errors.
   google::protobuf::SetLogHandler(nullptr);
@@ -130,14 +138,14 @@ int Main(std::vector<std::string> arguments) {
     app.parse(arguments);
   } catch (const CLI::CallForHelp&) {
     std::fputs(app.help().c_str(), stdout);
-    return 0;
+    return FlushData(0);
   } catch (const CLI::CallForVersion&) {
     std::fputs((app.version() + "\n").c_str(), stdout);
     return 0;
   } catch (const CLI::ParseError& error) {
     return FailParse(app, error, context.output);
   }
-  return context.exit_code;
+  return FlushData(context.exit_code);
 }
 
 }  // namespace

@@ -1,14 +1,16 @@
 // countersign run: a command with a session of its own, which ends with it.
 //
 // The session is reserved first, so that the child knows its id; the child is
-// bound to it by its process handle once it runs the command, so that the
-// daemon judges the program that will use the session.
+// bound to it by its process handle once it is the command's program, so that
+// the daemon judges what will use the session. The program is stopped until
+// then: one that had started others before it was seen would be graded lower.
 #include <CLI/CLI.hpp>
 #include <array>
 #include <csignal>
 #include <memory>
 
 #include "agent/cli/commands.h"
+#include "agent/ipc/messages.h"
 #include "platform/child_process.h"
 #include "platform/command_host.h"
 
@@ -28,13 +30,27 @@ v1::Request OpenRequest(const Options& options) {
   return request;
 }
 
+// Has the session opened for `child`. A signal that comes meanwhile is for the
+// command, which is let go on to act on it.
 Status Bind(const Options& options, const std::string& session_id,
-            const platform::HeldChild& child, Client& client) {
+            platform::HeldChild& child, platform::SignalRelay& relay,
+            Client& client) {
   v1::Request request = OpenRequest(options);
   request.mutable_open_session()->set_session_id(session_id);
-  const auto bound =
-      client.Call(std::move(request), kActionTimeout, child.process());
-  if (!bound.has_value()) return tl::unexpected(bound.error());
+  CS_RETURN_IF_ERROR(
+      client.Send(std::move(request), kActionTimeout, child.process()));
+  CS_ASSIGN_OR_RETURN(
+      bool answered,
+      platform::WaitForEither(client.handle(), relay.handle(), kActionTimeout));
+  while (!answered) {
+    while (const auto signal = relay.Next()) child.Signal(*signal);
+    child.Continue();
+    CS_ASSIGN_OR_RETURN(answered,
+                        platform::WaitForEither(client.handle(), relay.handle(),
+                                                kActionTimeout));
+  }
+  CS_ASSIGN_OR_RETURN(const v1::Response bound, client.Receive(kActionTimeout));
+  if (bound.has_error()) return tl::unexpected(FromErrorInfo(bound.error()));
   return {};
 }
 
@@ -64,14 +80,13 @@ Result<int> RunInSession(const Options& options, const Context& context,
   const std::array<std::pair<std::string, std::string>, 2> environment{
       {{kSocketVariable, socket}, {kSessionVariable, ToHex(AsBytes(id))}}};
   CS_RETURN_IF_ERROR(child.Release(environment));
-  if (const Status bound = Bind(options, id, child, client);
-      !bound.has_value()) {
-    // A command that was to have a session must not go on without one.
-    child.Signal(SIGTERM);
-    (void)WaitFor(child, relay);
-    return tl::unexpected(bound.error());
-  }
-  return WaitFor(child, relay);
+  const Status bound = Bind(options, id, child, relay, client);
+  // A command that was to have a session must not go on without one.
+  if (!bound.has_value()) child.Signal(SIGTERM);
+  child.Continue();
+  auto exit_code = WaitFor(child, relay);
+  if (!bound.has_value()) return tl::unexpected(bound.error());
+  return exit_code;
 }
 
 Result<int> RunCommand(const Options& options, const Context& context) {

@@ -26,6 +26,8 @@ void PrintAsJson(const v1::StatusResponse& status, const Output& output) {
        {"ek_class", status.ek_class()},
        {"ek_trust", status.ek_trust()},
        {"uplink_connected", status.uplink_connected()},
+       {"device_error",
+        ErrorOrNull(status.has_device_error(), status.device_error())},
        {"tpm_error", ErrorOrNull(status.has_tpm_error(), status.tpm_error())},
        {"service_error",
         ErrorOrNull(status.has_service_error(), status.service_error())},
@@ -43,6 +45,9 @@ void PrintForPeople(const v1::StatusResponse& status, const Output& output) {
                                status.ek_trust() + ")");
   } else {
     output.Field("Device", "not enrolled: countersign enroll --service URL");
+  }
+  if (status.has_device_error()) {
+    output.Field("Refused", StateOf(status.device_error(), true));
   }
   output.Field("Service", status.service());
   output.Field("Network",
@@ -70,7 +75,10 @@ int Run(const Context& context) {
   } else {
     PrintForPeople(status, context.output);
   }
-  return status.enrolled() ? 0 : ExitCode(ErrorCode::kNotEnrolled);
+  if (!status.enrolled()) return ExitCode(ErrorCode::kNotEnrolled);
+  return status.has_device_error()
+             ? ExitCode(FromErrorInfo(status.device_error()).code)
+             : 0;
 }
 
 }  // namespace

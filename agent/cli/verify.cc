@@ -12,7 +12,12 @@ namespace {
 struct Options {
   std::string bundle;
   std::string trust;
+  bool allow_partial = false;
 };
+
+bool Accepts(const Options& options, const BundleReport& report) {
+  return options.allow_partial ? report.sound() : report.ok();
+}
 
 Json IndexJson(const std::optional<uint64_t>& index) {
   return index.has_value() ? Json(*index) : Json(nullptr);
@@ -38,7 +43,8 @@ Json FactsJson(const BundleFacts& facts) {
           {"decided_at_ms", facts.decided_at_ms}};
 }
 
-void PrintAsJson(const BundleReport& report, const Output& output) {
+void PrintAsJson(const BundleReport& report, bool accepted,
+                 const Output& output) {
   Json parts = Json::array();
   Json absent = Json::array();
   for (size_t i = 0; i < kParts; ++i) {
@@ -52,13 +58,14 @@ void PrintAsJson(const BundleReport& report, const Output& output) {
                                                       : Json(nullptr)},
          {"detail", found.detail}});
   }
-  output.PrintJson({{"ok", report.ok()},
-                    {"parts", parts},
-                    {"absent", absent},
-                    {"facts", FactsJson(report.facts)},
-                    {"warnings", report.warnings},
-                    {"error", report.ok() ? Json(nullptr)
-                                          : ErrorJson(report.FirstError())}});
+  output.PrintJson(
+      {{"ok", accepted},
+       {"complete", report.complete()},
+       {"parts", parts},
+       {"absent", absent},
+       {"facts", FactsJson(report.facts)},
+       {"warnings", report.warnings},
+       {"error", accepted ? Json(nullptr) : ErrorJson(report.FirstError())}});
 }
 
 void PrintPart(Part part, const PartReport& found, const Output& output) {
@@ -107,13 +114,15 @@ int Run(const Options& options, const Context& context) {
   const auto bundle = ParseBundle(*bytes);
   if (!bundle.has_value()) return output.Fail(bundle.error());
   const BundleReport report = VerifyBundle(*bundle, *trust);
+  const bool accepted = Accepts(options, report);
   if (output.json()) {
-    PrintAsJson(report, output);
-  } else {
-    PrintForPeople(report, output);
-    if (!report.ok()) (void)output.Fail(report.FirstError());
+    PrintAsJson(report, accepted, output);
+    return accepted ? 0 : ExitCode(report.FirstError().code);
   }
-  return report.ok() ? 0 : 5;
+  PrintForPeople(report, output);
+  if (!accepted) return output.Fail(report.FirstError());
+  if (!report.ok()) output.Note("note: incomplete, and accepted as partial");
+  return 0;
 }
 
 }  // namespace
@@ -131,6 +140,9 @@ void AddVerify(CLI::App& app, Context& context) {
                    "Folder with service.jwks.json, ledger.vkey and ek-roots/")
       ->required()
       ->type_name("DIR");
+  command->add_flag("--allow-partial", options->allow_partial,
+                    "Accept a bundle that lacks session, action, decision or "
+                    "ledger proofs, if what it holds is true");
   command->callback(
       [options, &context] { context.exit_code = Run(*options, context); });
 }

@@ -36,11 +36,13 @@ struct ActionOutcome {
   uint32_t leaf = 0;
 };
 
-// An action that waits for its number, or the end of a session.
+// An action that waits for its number, the end of a session, or another use of
+// one that needs no number but a fresh lease.
 struct PendingAction {
   SessionPtr session;
   std::string request;      // Exact bytes of an ActionRequest, checked.
   std::string session_end;  // Or the reason of the end.
+  bool lease_only = false;  // Or neither: never in a batch.
   bool prove = false;       // The answer is to carry a ledger proof.
   int64_t requested_at_ms = 0;
   // Runs exactly once; of an end it may be empty.

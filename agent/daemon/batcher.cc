@@ -39,8 +39,9 @@ void Batcher::Start(DevicePtr device, Journal::Recovered recovered) {
   device_ = std::move(device);
   head_ = std::move(recovered.head);
   parts_.freshness.Forget();
-  discard_preparing_ = preparing_ != nullptr;
-  (void)outbox_.Abandon({ErrorCode::kNotEnrolled, "enrolled anew"});
+  const Error why{ErrorCode::kNotEnrolled, "enrolled anew"};
+  if (preparing_ != nullptr) discard_preparing_ = why;
+  (void)outbox_.Abandon(why);
   outbox_.set_device(device_);
   for (JournalEntry& entry : recovered.backlog) {
     outbox_.Push(RecoveredBatch(std::move(entry), head_));
@@ -144,6 +145,10 @@ std::unique_ptr<Batch> Batcher::Gather() {
         held_.push_back(std::move(action));
         continue;
       }
+      if (action.lease_only) {
+        action.Finish(ActionOutcome());
+        continue;
+      }
     }
     if (auto left = builder.Add(std::move(action))) {
       pending_.PushFront(session->uid, *std::move(left));
@@ -183,10 +188,11 @@ void Batcher::OnRefreshed(const std::set<std::string>& asked,
     for (PendingAction& action : held) {
       action.Finish(tl::unexpected(failure.error));
     }
-    // The service will not hear of this device's sessions any more.
-    if (!MayHeal(failure))
-      (void)pending_.TakeIf([](const auto& one) { return one.is_end(); });
-    OnStuck(failure.error, failure.retry_after_s);
+    if (RefusesDevice(failure)) {
+      OnDeviceRefused(failure.error);
+    } else {
+      OnStuck(failure.error, failure.retry_after_s);
+    }
     return;
   }
   pause_.Clear();
@@ -242,8 +248,8 @@ void Batcher::FinishPreparing() {
   const Result<ClockedQuote> quoted = *std::exchange(quoted_, std::nullopt);
   const Status journalled = *std::exchange(journalled_, std::nullopt);
   std::unique_ptr<Batch> batch = std::move(preparing_);
-  if (std::exchange(discard_preparing_, false)) {
-    MakeLate(*batch, {ErrorCode::kNotEnrolled, "enrolled anew"});
+  if (const auto why = std::exchange(discard_preparing_, std::nullopt)) {
+    MakeLate(*batch, *why);
     Pump();
     return;
   }
@@ -272,6 +278,7 @@ void Batcher::FinishPreparing() {
 }
 
 void Batcher::OnDelivered() {
+  renewed_ = false;
   pause_.Clear();
   PumpSoon();
 }
@@ -300,7 +307,21 @@ void Batcher::ArmRetry() {
 void Batcher::OnJournalRefused(const Error& why) {
   refused_ = why;
   FailPending(why);
+  // If another journal did not help, one more will hardly.
+  if (renewed_) pause_.Begin(why, 0);
   PumpSoon();
+}
+
+// Nothing is owed to a service that takes nothing: its ledger has the end of
+// the device, and with it of every session.
+void Batcher::OnDeviceRefused(const Error& why) {
+  if (preparing_ != nullptr) discard_preparing_ = why;
+  (void)outbox_.Abandon(why);
+  parts_.sessions.EndAll(std::string(Name(why.code)), /*by_service=*/true);
+  for (PendingAction& action :
+       pending_.TakeIf([](const auto&) { return true; })) {
+    if (!action.is_end()) action.Finish(tl::unexpected(why));
+  }
 }
 
 // Begins another journal once nothing of the old one is under way. The service
@@ -308,7 +329,7 @@ void Batcher::OnJournalRefused(const Error& why) {
 void Batcher::RenewJournal() {
   if (preparing_ != nullptr) return;  // FinishPreparing pumps again.
   Requeue(outbox_.Abandon(*refused_));
-  renewing_ = true;
+  renewing_ = renewed_ = true;
   parts_.disk.Submit(
       Worker::Urgency::kNormal,
       [&journal = parts_.journal, ak_name = head_.ak_name] {

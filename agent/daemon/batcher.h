@@ -35,7 +35,8 @@ class Batcher final : private OutboxOwner {
   void Start(DevicePtr device, Journal::Recovered recovered);
 
   // Takes an action of an open session, or its end. `done` gets the service's
-  // decision or why there is none:
+  // decision or why there is none; of one that is `lease_only` an empty outcome
+  // once the session's lease is fresh:
   //   the session's end, kLeaseStale
   //   what ServiceLink says    no answer in time, or a refusal
   //   what platform::Tpm says  it could not be quoted
@@ -58,6 +59,7 @@ class Batcher final : private OutboxOwner {
   void OnDelivered() override;
   void OnStuck(const Error& why, uint32_t retry_after_s) override;
   void OnJournalRefused(const Error& why) override;
+  void OnDeviceRefused(const Error& why) override;
 
   void PumpSoon();
   void Pump();
@@ -88,11 +90,12 @@ class Batcher final : private OutboxOwner {
   std::unique_ptr<Batch> preparing_;
   std::optional<Result<ClockedQuote>> quoted_;  // Of preparing_. Both must be
   std::optional<Status> journalled_;            // there before it is ready.
-  bool discard_preparing_ = false;  // It is of an earlier enrollment.
+  std::optional<Error> discard_preparing_;      // Nobody wants it any more.
 
   Outbox outbox_;
   std::optional<Error> refused_;  // The journal cannot go on, and why.
   bool renewing_ = false;
+  bool renewed_ = false;  // Since a batch was last delivered.
 
   Pause pause_;
   platform::EventLoop::TimerId retry_timer_ = 0;

@@ -142,10 +142,12 @@ v1::DoctorCheck CheckSockets(const AgentConfig& config) {
       "Every user must be able to connect: chmod 0666 " + config.socket);
 }
 
-v1::DoctorCheck CheckEnrollment(const DoctorSubject& subject) {
+v1::DoctorCheck CheckEnrollment(const DoctorSubject& subject,
+                                const Error* device_refusal) {
   if (subject.device == nullptr) {
     return Failed("enrollment", subject.why_no_device);
   }
+  if (device_refusal != nullptr) return Failed("enrollment", *device_refusal);
   return Check("enrollment", true,
                "device " + subject.device->service.audience + " at " +
                    subject.device->service.issuer);
@@ -210,7 +212,6 @@ class Examination : public std::enable_shared_from_this<Examination> {
   }
 
   void AskService() {
-    Add(CheckEnrollment(subject_));
     Add(subject_.uplink_connected
             ? Check("uplink", true, "connected")
             : Failed("uplink", {ErrorCode::kUplinkDown, {}}));
@@ -241,7 +242,9 @@ class Examination : public std::enable_shared_from_this<Examination> {
     Finish();
   }
 
+  // Last, since the service's answer may tell something new of it.
   void Finish() {
+    Add(CheckEnrollment(subject_, parts_.service.device_refusal()));
     Add(CheckSessions(subject_));
     Add(Check("backlog", subject_.undelivered == 0,
               std::to_string(subject_.undelivered) + " batches undelivered",

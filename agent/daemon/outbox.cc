@@ -148,6 +148,8 @@ void Outbox::OnFailure(const ServiceFailure& failure) {
   if (failure.refused && IsTooLate(failure.error.code) && !front.late) {
     agent::MakeLate(front, failure.error);
     Pump();
+  } else if (RefusesDevice(failure)) {
+    owner_.OnDeviceRefused(failure.error);
   } else if (MayHeal(failure)) {
     MakeLate(failure.error);
     owner_.OnStuck(failure.error, failure.retry_after_s);

@@ -34,6 +34,8 @@ class OutboxOwner {
   // The service will never take the batches of this journal: Abandon() them
   // and begin another one.
   virtual void OnJournalRefused(const Error& why) = 0;
+  // The service takes nothing from this device any more: Abandon() them.
+  virtual void OnDeviceRefused(const Error& why) = 0;
 };
 
 class Outbox {

@@ -123,8 +123,7 @@ void RequestHandler::SendBundle(const AskPtr& ask, const SessionPtr& session,
 
 void RequestHandler::OnSignDpop(const AskPtr& ask,
                                 const v1::SignDpopRequest& request) {
-  const DevicePtr device = parts_.state.device;
-  if (device == nullptr) {
+  if (parts_.state.device == nullptr) {
     Refuse(ask, parts_.state.why_no_device);
     return;
   }
@@ -132,35 +131,66 @@ void RequestHandler::OnSignDpop(const AskPtr& ask,
     Refuse(ask, {ErrorCode::kTooLarge, "grant"});
     return;
   }
-  const auto use = [this, ask, request,
-                    device](const Result<SessionPtr>& session) {
-    if (!session.has_value()) {
-      Refuse(ask, session.error());
+  parts_.sessions.Find(request.session_id(), ask->client->caller,
+                       [this, ask, request](const Result<SessionPtr>& session) {
+                         if (!session.has_value()) {
+                           Refuse(ask, session.error());
+                         } else if (parts_.sessions.LeaseFresh(**session)) {
+                           SignDpop(ask, request, *session);
+                         } else {
+                           RenewThenSignDpop(ask, request, *session);
+                         }
+                       });
+}
+
+// A proof is a use of the session like any other: not without the service's
+// word that it still stands.
+void RequestHandler::RenewThenSignDpop(const AskPtr& ask,
+                                       const v1::SignDpopRequest& request,
+                                       const SessionPtr& session) {
+  PendingAction renewal;
+  renewal.session = session;
+  renewal.lease_only = true;
+  renewal.done = [this, ask, request,
+                  session](const Result<ActionOutcome>& fresh) {
+    if (fresh.has_value()) {
+      SignDpop(ask, request, session);
+    } else {
+      Refuse(ask, fresh.error());
+    }
+  };
+  parts_.batcher.Add(std::move(renewal));
+}
+
+void RequestHandler::SignDpop(const AskPtr& ask,
+                              const v1::SignDpopRequest& request,
+                              const SessionPtr& session) {
+  const DevicePtr device = parts_.state.device;
+  if (device == nullptr) {
+    Refuse(ask, parts_.state.why_no_device);
+    return;
+  }
+  const int64_t now_s = parts_.service.ServiceNowS();
+  if (!request.grant().empty()) {
+    const Status allowed =
+        CheckGrant(*device, *session, request.grant(), request.uri(), now_s);
+    if (!allowed.has_value()) {
+      Refuse(ask, allowed.error());
       return;
     }
-    const int64_t now_s = parts_.service.ServiceNowS();
-    if (!request.grant().empty()) {
-      const Status allowed =
-          CheckGrant(*device, **session, request.grant(), request.uri(), now_s);
-      if (!allowed.has_value()) {
-        Refuse(ask, allowed.error());
-        return;
-      }
-    }
-    (*session)->key->SignDpop(
-        {request.method(), request.uri(), request.grant(),
-         request.server_nonce()},
-        now_s, [this, ask](Result<std::string> proof) {
-          if (!proof.has_value()) {
-            Refuse(ask, proof.error());
-            return;
-          }
-          v1::Response response;
-          response.mutable_sign_dpop()->set_proof(*std::move(proof));
-          Answer(ask, std::move(response));
-        });
-  };
-  parts_.sessions.Find(request.session_id(), ask->client->caller, use);
+  }
+  session->key->SignDpop(
+      {request.method(), request.uri(), request.grant(),
+       request.server_nonce()},
+      now_s, [this, ask](Result<std::string> proof) {
+        if (!proof.has_value()) {
+          Refuse(ask, proof.error());
+          return;
+        }
+        v1::Response response;
+        response.mutable_sign_dpop()->set_proof(*std::move(proof));
+        Answer(ask, std::move(response));
+      });
 }
 
 }  // namespace countersign::agent

@@ -198,6 +198,9 @@ void RequestHandler::OnStatus(const AskPtr& ask) {
   } else if (const Error* error = parts_.service.last_error()) {
     *status.mutable_service_error() = ToErrorInfo(*error);
   }
+  if (const Error* refusal = parts_.service.device_refusal()) {
+    *status.mutable_device_error() = ToErrorInfo(*refusal);
+  }
   status.set_last_answer_ms(parts_.service.last_answer_ms());
   status.set_sessions(static_cast<uint32_t>(parts_.sessions.CountOf(ask->uid)));
   status.set_actions(parts_.batcher.next_action());

@@ -121,6 +121,10 @@ class RequestHandler final : public ServerHandler, public SessionListener {
   void SendBundle(const AskPtr& ask, const SessionPtr& session,
                   const ActionOutcome& outcome, v1::AuthorizeResponse answer);
   void OnSignDpop(const AskPtr& ask, const v1::SignDpopRequest& request);
+  void RenewThenSignDpop(const AskPtr& ask, const v1::SignDpopRequest& request,
+                         const SessionPtr& session);
+  void SignDpop(const AskPtr& ask, const v1::SignDpopRequest& request,
+                const SessionPtr& session);
   void OnWatch(const AskPtr& ask);
   void OnEnroll(const AskPtr& ask, const v1::EnrollRequest& request);
   void OnDoctor(const AskPtr& ask);

@@ -8,7 +8,8 @@ namespace {
 
 constexpr size_t kMaxOriginSize = 2000;
 
-// A second pin on the same process, to keep beyond the connection.
+// A second pin on the same process, to keep beyond the connection. What runs
+// there must still be what connected: kPeerGone, kPeerChanged.
 Result<platform::PinnedPeer> PinAgain(const platform::PinnedPeer& peer) {
   platform::OwnedHandle borrowed(peer.exit_handle());
   platform::OwnedHandle own = borrowed.Duplicate();
@@ -16,7 +17,61 @@ Result<platform::PinnedPeer> PinAgain(const platform::PinnedPeer& peer) {
   if (!own.valid()) {
     return Fail(ErrorCode::kBusy, "out of file descriptors");
   }
-  return platform::PinnedPeer::FromProcess(std::move(own));
+  auto again = platform::PinnedPeer::FromProcess(std::move(own));
+  CS_RETURN_IF_ERROR(peer.Verify());
+  return again;
+}
+
+// Who is to own a session, pinned as what it runs now.
+struct Owner {
+  platform::PinnedPeer process;
+  OwnerIs is = OwnerIs::kNamed;
+};
+
+// The caller itself; or who started it, where a relay speaks for that.
+Result<Owner> OwnerWhoAsks(const Caller& caller) {
+  CS_ASSIGN_OR_RETURN(platform::PinnedPeer process, PinAgain(*caller.peer));
+  if (caller.through_relay) {
+    return Owner{std::move(process), OwnerIs::kNamed};
+  }
+  CS_ASSIGN_OR_RETURN(const bool has_children, process.HasChildren());
+  return Owner{std::move(process),
+               has_children ? OwnerIs::kAskingWithChildren : OwnerIs::kAlone};
+}
+
+// The process that the caller hands over: its own child or, where
+// `above_allowed`, one that it descends from.
+Result<Owner> OwnerHandedOver(const Caller& by, platform::OwnedHandle handle,
+                              bool above_allowed) {
+  const platform::PinnedPeer& caller = *by.peer;
+  CS_ASSIGN_OR_RETURN(platform::PinnedPeer process,
+                      platform::PinnedPeer::FromProcess(std::move(handle)));
+  if (process.uid() != caller.uid()) {
+    return Fail(ErrorCode::kNotSessionOwner,
+                "the owner must be a process of the same user");
+  }
+  const auto parent = process.Parent();
+  const bool is_child = parent.has_value() && parent->pid() == caller.pid() &&
+                        parent->start_time() == caller.start_time();
+  if (is_child) {
+    // Asked after it was pinned: a child that is seen later is of what was
+    // pinned, or it has executed something else and cannot be described.
+    CS_ASSIGN_OR_RETURN(const bool has_children, process.HasChildren());
+    return Owner{std::move(process), by.through_relay ? OwnerIs::kNamed
+                                     : has_children
+                                         ? OwnerIs::kHandedOverWithChildren
+                                         : OwnerIs::kAlone};
+  }
+  if (!above_allowed) {
+    return Fail(ErrorCode::kNotSessionOwner,
+                "the owner must be a child of the process that reserved");
+  }
+  CS_ASSIGN_OR_RETURN(const bool below, caller.IsDescendantOf(process));
+  if (!below) {
+    return Fail(ErrorCode::kNotSessionOwner,
+                "the owner must be above the caller, or its child");
+  }
+  return Owner{std::move(process), OwnerIs::kNamed};
 }
 
 Status CheckOpenRequest(const v1::OpenSessionRequest& request) {
@@ -64,8 +119,7 @@ void RequestHandler::OnOpenSession(const AskPtr& ask,
   });
 }
 
-// Who is to own the session? The caller; or the process that it hands over,
-// which must be above the caller or the caller's own child.
+// For the caller, or for the process that it hands over.
 Result<SessionPtr> RequestHandler::BeginSession(
     const AskPtr& ask, const v1::OpenSessionRequest& request) {
   const platform::PinnedPeer& caller = *ask->client->caller->peer;
@@ -78,42 +132,17 @@ Result<SessionPtr> RequestHandler::BeginSession(
     return Fail(ErrorCode::kBadRequest,
                 "exactly one process handle must come with this request");
   }
-  if (ask->processes.empty()) {
-    CS_ASSIGN_OR_RETURN(platform::PinnedPeer owner, PinAgain(caller));
-    CS_ASSIGN_OR_RETURN(const SessionPtr session,
-                        parts_.sessions.Create(request, std::move(owner)));
-    session->through_relay = ask->client->caller->through_relay;
-    return session;
-  }
-  CS_ASSIGN_OR_RETURN(
-      platform::PinnedPeer owner,
-      platform::PinnedPeer::FromProcess(std::move(ask->processes.front())));
-  if (owner.uid() != caller.uid()) {
-    return Fail(ErrorCode::kNotSessionOwner,
-                "the owner must be a process of the same user");
-  }
-  const auto parent = owner.Parent();
-  const bool is_child = parent.has_value() && parent->pid() == caller.pid() &&
-                        parent->start_time() == caller.start_time();
+  CS_ASSIGN_OR_RETURN(Owner owner,
+                      ask->processes.empty()
+                          ? OwnerWhoAsks(*ask->client->caller)
+                          : OwnerHandedOver(*ask->client->caller,
+                                            std::move(ask->processes.front()),
+                                            /*above_allowed=*/!second_phase));
   if (second_phase) {
-    if (!is_child) {
-      return Fail(ErrorCode::kNotSessionOwner,
-                  "the owner must be a child of the process that reserved");
-    }
     return parts_.sessions.BindReserved(request.session_id(), caller,
-                                        std::move(owner));
+                                        std::move(owner.process), owner.is);
   }
-  if (!is_child) {
-    CS_ASSIGN_OR_RETURN(const bool below, caller.IsDescendantOf(owner));
-    if (!below) {
-      return Fail(ErrorCode::kNotSessionOwner,
-                  "the owner must be above the caller, or its child");
-    }
-  }
-  CS_ASSIGN_OR_RETURN(const SessionPtr session,
-                      parts_.sessions.Create(request, std::move(owner)));
-  session->through_relay = !is_child;
-  return session;
+  return parts_.sessions.Create(request, std::move(owner.process), owner.is);
 }
 
 void RequestHandler::OnCloseSession(const AskPtr& ask,

@@ -97,7 +97,7 @@ void ServiceLink::Post(const ServiceAddress& to, std::string_view lane,
             ? VerifyResponse(to, kind, request_sha256, *std::move(response))
             : tl::unexpected(
                   ServiceFailure{std::move(response).error(), 0, false});
-    Note(result);
+    Note(result, kind);
     done(std::move(result));
   });
 }
@@ -125,7 +125,15 @@ void ServiceLink::FetchKeys(const std::string& issuer,
   });
 }
 
-void ServiceLink::Note(const ServiceResult& result) {
+void ServiceLink::Note(const ServiceResult& result, std::string_view kind) {
+  if (!result.has_value()) {
+    if (RefusesDevice(result.error())) {
+      device_refusal_ = std::make_unique<Error>(result.error().error);
+    }
+  } else if (kind != jose::kKindChallenge) {
+    // A challenge is given to whoever asks; the rest, to a device in service.
+    device_refusal_.reset();
+  }
   if (result.has_value() || result.error().refused) {
     last_answer_ms_ = clock_.NowMs();
     last_error_.reset();
@@ -152,6 +160,18 @@ bool MayHeal(const ServiceFailure& failure) {
     case PublicCode::kRateLimited:
     case PublicCode::kInternal:
     case PublicCode::kServiceUnreachable:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool RefusesDevice(const ServiceFailure& failure) {
+  if (!failure.refused) return false;
+  switch (failure.error.code) {
+    case ErrorCode::kDeviceUnknown:
+    case ErrorCode::kDeviceRevoked:
+    case ErrorCode::kAkRetired:
       return true;
     default:
       return false;

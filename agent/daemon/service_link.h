@@ -72,13 +72,19 @@ class ServiceLink {
   // laptop's own may be wrong.
   [[nodiscard]] int64_t ServiceNowS() const;
 
+  // The service's word that it takes nothing from this device any more, since
+  // it last took something; null: it does, as far as is known.
+  [[nodiscard]] const Error* device_refusal() const {
+    return device_refusal_.get();
+  }
+
   // When a verified answer last came (host clock; 0: never) and what was
   // wrong since; for `status`.
   [[nodiscard]] int64_t last_answer_ms() const { return last_answer_ms_; }
   [[nodiscard]] const Error* last_error() const { return last_error_.get(); }
 
  private:
-  void Note(const ServiceResult& result);
+  void Note(const ServiceResult& result, std::string_view kind);
 
   UplinkChannel& uplink_;
   const Clock& clock_;
@@ -86,6 +92,7 @@ class ServiceLink {
   int64_t service_ahead_of_mono_s_ = 0;
   bool knows_service_clock_ = false;
   std::unique_ptr<Error> last_error_;
+  std::unique_ptr<Error> device_refusal_;
 };
 
 // What `response` (hostile: from the uplink) is worth as the answer to the
@@ -98,6 +105,10 @@ class ServiceLink {
 
 // True for errors after which the same request may succeed later.
 [[nodiscard]] bool MayHeal(const ServiceFailure& failure);
+
+// True if the service refused the device as such (revoked, unknown, enrolled
+// anew elsewhere), so that nothing of it will be taken.
+[[nodiscard]] bool RefusesDevice(const ServiceFailure& failure);
 
 }  // namespace countersign::agent
 

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "agent/daemon/session_key.h"
+#include "agent/daemon/workload.h"
 #include "attest/base/bytes.h"
 #include "attest/tpm/quote.h"
 #include "countersign/v1/statements.pb.h"
@@ -28,7 +29,7 @@ struct Session {
 
   // Who may use it, with its descendants. Of a reserved session nobody yet.
   std::optional<platform::PinnedPeer> owner;
-  bool through_relay = false;
+  OwnerIs owner_is = OwnerIs::kAlone;
   // The process that reserved it, and alone may name the owner.
   uint32_t reserved_by_pid = 0;
   uint64_t reserved_by_start = 0;

@@ -18,6 +18,7 @@ namespace {
 struct Looked {
   platform::LoginSession login;
   Sha256Digest executable_sha256{};
+  bool path_leads_to_it = false;
   Bytes event_log;
 };
 
@@ -35,6 +36,7 @@ Result<Looked> LookClosely(platform::ExecutableHasher& hasher,
   CS_ASSIGN_OR_RETURN(looked.executable_sha256, hasher.Hash(executable));
   CS_ASSIGN_OR_RETURN(looked.login,
                       platform::FindLoginSession(identity.pid, identity.uid));
+  looked.path_leads_to_it = platform::PathLeadsTo(identity.executable);
   auto log = platform::ReadWholeFile(event_log, tpm::kMaxEventLogSize);
   if (log.has_value()) {
     looked.event_log = *std::move(log);
@@ -126,7 +128,7 @@ class SessionOpener::Attempt
       return;
     }
     process_.identity = *std::move(identity);
-    process_.by_descendant = session_->through_relay;
+    process_.owner_is = session_->owner_is;
     process_.origin = session_->origin;
     parts().files.Submit(
         Worker::Urgency::kNormal,
@@ -142,6 +144,7 @@ class SessionOpener::Attempt
   void OnLooked(Looked looked) {
     process_.login = std::move(looked.login);
     process_.executable_sha256 = looked.executable_sha256;
+    process_.path_leads_to_it = looked.path_leads_to_it;
     inputs_.event_log = std::move(looked.event_log);
     session_->user = DescribeUser(process_);
     session_->workload = DescribeWorkload(process_, device_->service.issuer,

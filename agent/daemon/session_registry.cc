@@ -36,20 +36,28 @@ bool SameProcess(const platform::PinnedPeer& peer, uint32_t pid,
   return peer.pid() == pid && peer.start_time() == start;
 }
 
-}  // namespace
-
+// May `peer` use `session`? Alive, of the same user, and its owner or, where
+// they may, a descendant.
 Status CheckOwnership(const platform::PinnedPeer& peer,
-                      const platform::PinnedPeer& owner) {
+                      const Session& session) {
+  const platform::PinnedPeer& owner = *session.owner;
   if (SameProcess(peer, owner.pid(), owner.start_time())) return {};
-  const auto descends = peer.IsDescendantOf(owner);
-  if (!descends.has_value()) return tl::unexpected(descends.error());
-  if (!*descends) {
+  CS_ASSIGN_OR_RETURN(const bool descends, peer.IsDescendantOf(owner));
+  if (!descends) {
     return Fail(ErrorCode::kNotSessionOwner, "it belongs to process " +
                                                  std::to_string(owner.pid()) +
                                                  " and what that has started");
   }
+  if (session.owner_is == OwnerIs::kAskingWithChildren) {
+    return Fail(ErrorCode::kNotSessionOwner,
+                "process " + std::to_string(owner.pid()) +
+                    " had children when it opened it and uses it alone; for "
+                    "its children it can use 'countersign session open'");
+  }
   return {};
 }
+
+}  // namespace
 
 SessionRegistry::SessionRegistry(platform::EventLoop& loop, const Clock& clock)
     : loop_(loop), clock_(clock) {}
@@ -91,9 +99,11 @@ Result<SessionPtr> SessionRegistry::Reserve(
 }
 
 Result<SessionPtr> SessionRegistry::Create(const v1::OpenSessionRequest& asked,
-                                           platform::PinnedPeer owner) {
+                                           platform::PinnedPeer owner,
+                                           OwnerIs owner_is) {
   CS_ASSIGN_OR_RETURN(const SessionPtr session, Add(asked, owner.uid()));
   session->state = SessionState::kOpening;
+  session->owner_is = owner_is;
   session->owner = std::move(owner);
   CS_RETURN_IF_ERROR(Watch(session));
   return session;
@@ -101,7 +111,7 @@ Result<SessionPtr> SessionRegistry::Create(const v1::OpenSessionRequest& asked,
 
 Result<SessionPtr> SessionRegistry::BindReserved(
     const std::string& id, const platform::PinnedPeer& caller,
-    platform::PinnedPeer owner) {
+    platform::PinnedPeer owner, OwnerIs owner_is) {
   const auto found = sessions_.find(id);
   if (found == sessions_.end()) {
     return tl::unexpected(NotThere(id, caller.uid()));
@@ -114,6 +124,7 @@ Result<SessionPtr> SessionRegistry::BindReserved(
   }
   session->state = SessionState::kOpening;
   session->expires_mono_ms = 0;
+  session->owner_is = owner_is;
   session->owner = std::move(owner);
   CS_RETURN_IF_ERROR(Watch(session));
   return session;
@@ -222,7 +233,7 @@ void SessionRegistry::Find(const std::string& id, const CallerPtr& caller,
     return;
   }
   if (caller->owns != id) {
-    const Status owned = CheckOwnership(*caller->peer, *session->owner);
+    const Status owned = CheckOwnership(*caller->peer, *session);
     if (!owned.has_value()) {
       use(tl::unexpected(owned.error()));
       return;

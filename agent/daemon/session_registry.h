@@ -1,8 +1,9 @@
 // Which sessions there are, who may use them, and when they end.
 //
 // A session belongs to one process: it and its live descendants of the same
-// user may use it, and knowing its id is nothing. Ending one destroys its key
-// first; whoever listens is told after. Belongs to the loop's thread.
+// user may use it, and knowing its id is nothing. One that opened it itself
+// while it had children uses it alone (OwnerIs). Ending one destroys its
+// key first; whoever listens is told after. Belongs to the loop's thread.
 #ifndef COUNTERSIGN_AGENT_DAEMON_SESSION_REGISTRY_H_
 #define COUNTERSIGN_AGENT_DAEMON_SESSION_REGISTRY_H_
 
@@ -60,12 +61,13 @@ class SessionRegistry {
                                            const platform::PinnedPeer& caller);
   // A session that is being opened for `owner`. kBusy.
   [[nodiscard]] Result<SessionPtr> Create(const v1::OpenSessionRequest& asked,
-                                          platform::PinnedPeer owner);
+                                          platform::PinnedPeer owner,
+                                          OwnerIs owner_is);
   // Names the owner of a session that `caller` reserved.
   //   kSessionUnknown  not reserved, or not by `caller`
   [[nodiscard]] Result<SessionPtr> BindReserved(
       const std::string& id, const platform::PinnedPeer& caller,
-      platform::PinnedPeer owner);
+      platform::PinnedPeer owner, OwnerIs owner_is);
 
   // The service has bound it: it can be used until it ends. Requests that
   // waited for it run.
@@ -83,7 +85,8 @@ class SessionRegistry {
   //   kSessionExpired, kStaleBoot  it has ended so
   //   kSessionEnded                for another reason, which the detail names
   //   kNotSessionOwner             the caller is neither its owner nor a
-  //                              descendant of it
+  //                              descendant of it, or a descendant of one
+  //                              that uses it alone
   //   kBusy                        too many wait for it
   void Find(const std::string& id, const CallerPtr& caller, Use use);
   // For closing, which every process of the same user may do.
@@ -130,11 +133,6 @@ class SessionRegistry {
   platform::EventLoop::TimerId expiry_timer_ = 0;
   int64_t expiry_armed_for_ = 0;
 };
-
-// May `peer` use what belongs to `owner`? Alive, of the same user, and the
-// owner itself or a descendant. kNotSessionOwner, kPeerGone.
-[[nodiscard]] Status CheckOwnership(const platform::PinnedPeer& peer,
-                                    const platform::PinnedPeer& owner);
 
 }  // namespace countersign::agent
 

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <initializer_list>
+#include <string_view>
+#include <vector>
 
 #include "attest/base/text.h"
 
@@ -45,6 +48,66 @@ std::string Segment(const std::string& path) {
   return name.empty() || name == "." || name == ".." ? "unnamed" : name;
 }
 
+using Names = std::initializer_list<const char*>;
+
+// Why it may be another program that speaks in the name of this one.
+std::vector<const char*> Doubts(const ObservedProcess& process) {
+  std::vector<const char*> doubts;
+  if (process.owner_is == OwnerIs::kNamed) {
+    doubts.push_back("named by a relay or a descendant");
+  }
+  if (process.owner_is == OwnerIs::kHandedOverWithChildren) {
+    doubts.push_back("handed over with children of unknown origin");
+  }
+  if (process.identity.traced) {
+    doubts.push_back("debugged, by TracerPid in /proc/PID/status");
+  }
+  if (process.identity.preloaded) {
+    doubts.push_back("LD_PRELOAD or LD_AUDIT in /proc/PID/environ");
+  }
+  return doubts;
+}
+
+// Why its path may not say which program it is.
+std::vector<const char*> PathDoubts(const ObservedProcess& process) {
+  const platform::ExecutableFile& file = process.identity.executable;
+  if (file.memfd) return {"runs from memory, not from a file"};
+  if (file.deleted) return {"its file was replaced or removed"};
+  if (!process.path_leads_to_it) return {"its path leads to another file"};
+  return {};
+}
+
+void Weaken(v1::Workload& workload, Names names,
+            const std::vector<const char*>& doubts) {
+  for (const char* const doubt : doubts) {
+    for (const char* const name : names) {
+      if (name == std::string_view("unit") && workload.unit().empty()) continue;
+      Observe(workload, name, doubt, v1::GRADE_SAME_USER_SPOOFABLE);
+    }
+  }
+}
+
+// Only the system's manager names the outermost unit. What looks like a
+// container further in may be whatever that unit's owner has called it.
+void DescribeUnit(const platform::PeerIdentity& identity,
+                  v1::Workload& workload) {
+  const bool in_container = !identity.container_id.empty();
+  const bool named_inside =
+      in_container && !identity.unit.empty() &&
+      identity.unit.find(identity.container_id) == std::string::npos;
+  if (in_container || !identity.unit.empty()) {
+    workload.set_unit(Printable(
+        in_container ? identity.container_id : identity.unit, kMaxUnit));
+    Observe(workload, "unit", "/proc/PID/cgroup",
+            named_inside ? v1::GRADE_SAME_USER_SPOOFABLE : v1::GRADE_KERNEL);
+  }
+  if (!identity.user_unit.empty()) {
+    workload.set_user_unit(Printable(identity.user_unit, kMaxUnit));
+    Observe(workload, "user_unit", "/proc/PID/cgroup",
+            v1::GRADE_SAME_USER_SPOOFABLE);
+  }
+}
+
 }  // namespace
 
 v1::User DescribeUser(const ObservedProcess& process) {
@@ -74,8 +137,6 @@ v1::Workload DescribeWorkload(const ObservedProcess& process,
                               const std::string& issuer,
                               const std::string& device_id) {
   const platform::PeerIdentity& identity = process.identity;
-  const v1::Grade grade =
-      process.by_descendant ? v1::GRADE_SAME_USER_SPOOFABLE : v1::GRADE_KERNEL;
   v1::Workload workload;
   workload.set_kind(process.origin.empty() ? "process" : "browser-extension");
   workload.set_executable_path(Printable(identity.executable.path, kMaxPath));
@@ -86,17 +147,17 @@ v1::Workload DescribeWorkload(const ObservedProcess& process,
                          ToHex(AsBytes(device_id)) + "/user/" +
                          std::to_string(identity.uid) + "/exe/" +
                          Segment(identity.executable.path));
-  Observe(workload, "executable_path", "/proc/PID/exe", grade);
-  Observe(workload, "executable_sha256", "read through /proc/PID/exe", grade);
-  Observe(workload, "spiffe_id", "from executable_path", grade);
-  Observe(workload, "pid", "pidfd", grade);
+  Observe(workload, "executable_path", "/proc/PID/exe", v1::GRADE_KERNEL);
+  Observe(workload, "executable_sha256", "read through /proc/PID/exe",
+          v1::GRADE_KERNEL);
+  Observe(workload, "spiffe_id", "from executable_path", v1::GRADE_KERNEL);
+  Observe(workload, "pid", "pidfd", v1::GRADE_KERNEL);
+  DescribeUnit(identity, workload);
+  Weaken(workload, {"executable_path", "spiffe_id"}, PathDoubts(process));
+  Weaken(workload,
+         {"executable_path", "executable_sha256", "spiffe_id", "pid", "unit"},
+         Doubts(process));
 
-  const bool in_container = !identity.container_id.empty();
-  if (in_container || !identity.unit.empty()) {
-    workload.set_unit(Printable(
-        in_container ? identity.container_id : identity.unit, kMaxUnit));
-    Observe(workload, "unit", "/proc/PID/cgroup", grade);
-  }
   for (const platform::ParentProcess& parent : identity.parents) {
     workload.add_parents(parent.executable_path.empty()
                              ? "unreadable"

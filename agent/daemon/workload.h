@@ -13,13 +13,28 @@
 
 namespace countersign::agent {
 
+// How its owner came to own a session, and whether it had a child when it was
+// bound. A child that it had before may have been forked by whatever ran under
+// its pid before its exec, and would act in the name of a program that never
+// started it; one that it has later, it has started itself (protocol.md §10).
+enum class OwnerIs : uint8_t {
+  // It asked itself, or its parent handed it over, and it had no child.
+  kAlone,
+  // It asked itself and had children: they may not use the session.
+  kAskingWithChildren,
+  // Its parent handed it over when it had children already.
+  kHandedOverWithChildren,
+  // A relay or a descendant named it.
+  kNamed,
+};
+
 struct ObservedProcess {
   platform::PeerIdentity identity;
   platform::LoginSession login;
   Sha256Digest executable_sha256{};
-  // It was named by a relay or a descendant rather than seen asking itself:
-  // any process of the user could have arranged that.
-  bool by_descendant = false;
+  // platform::PathLeadsTo(identity.executable).
+  bool path_leads_to_it = true;
+  OwnerIs owner_is = OwnerIs::kAlone;
   std::string origin;  // A relay's claim, or empty.
 };
 
@@ -27,6 +42,12 @@ struct ObservedProcess {
 
 // `issuer` gives the trust domain of the SPIFFE ID, which the daemon asserts:
 // spiffe://HOST/device/DEVICE_ID/user/UID/exe/NAME.
+// What makes a fact less sure than the kernel's word is one more observation of
+// it, graded same-user-spoofable: the weakest of a fact's observations counts.
+//   of every fact    the owner is kHandedOverWithChildren or kNamed, is
+//                    debugged, or was started with a preloaded library
+//   of its path      it runs from memory; its file was replaced or removed; its
+//                    path leads to another file, as in a container
 [[nodiscard]] v1::Workload DescribeWorkload(const ObservedProcess& process,
                                             const std::string& issuer,
                                             const std::string& device_id);

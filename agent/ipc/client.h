@@ -46,6 +46,8 @@ class Client {
       platform::Handle process = platform::kNoHandle);
   [[nodiscard]] Result<v1::Response> Receive(Timeout timeout);
 
+  // Readable when something more has arrived. Borrowed.
+  [[nodiscard]] platform::Handle handle() const { return connection_.handle(); }
   [[nodiscard]] const std::string& daemon_version() const { return version_; }
 
  private:

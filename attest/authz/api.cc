@@ -12,8 +12,6 @@
 namespace countersign::authz {
 namespace {
 
-constexpr std::string_view kBearer = "Bearer ";
-
 // What the server refuses before there is a request.
 Error ErrorOfStatus(int status) {
   switch (status) {
@@ -89,7 +87,9 @@ std::vector<Route> Api::Routes() {
       {"GET", "/v1/devices/{id}", kAdmin, 0,
        [this](const Request&, View id) { return GetDevice(id); }},
       {"POST", "/v1/devices/{id}/revoke", kAdmin, kMaxSmallBodySize,
-       [this](const Request&, View id) { return PostRevoke(id); }},
+       [this](const Request& request, View id) {
+         return PostRevoke(request, id);
+       }},
       {"GET", "/v1/jwks", kPublic, 0,
        [this](const Request&, View) { return GetKeys(); }},
       {"GET", "/.well-known/jwks.json", kPublic, 0,
@@ -148,11 +148,7 @@ Response Api::Dispatch(const Request& request) {
 
 Status Api::Authenticate(const Route& route, const Request& request) {
   if (route.authentication != Authentication::kAdmin) return {};
-  if (!request.authorization.starts_with(kBearer)) {
-    return Fail(ErrorCode::kUnauthorized);
-  }
-  const auto key = AdminTokenKey(
-      std::string_view(request.authorization).substr(kBearer.size()));
+  const auto key = AdminTokenKey(request.authorization);
   if (!key) return Fail(ErrorCode::kUnauthorized, key.error().detail);
   return service_.store.Read([&](StoreView& view) -> Status {
     CS_ASSIGN_OR_RETURN(const auto token, view.FindToken(*key));

@@ -65,7 +65,8 @@ class Api final : public RequestHandler {
   [[nodiscard]] Response PostReceipt(const Request& request);
   [[nodiscard]] Response GetDevices(const Request& request);
   [[nodiscard]] Response GetDevice(std::string_view id);
-  [[nodiscard]] Response PostRevoke(std::string_view id);
+  [[nodiscard]] Response PostRevoke(const Request& request,
+                                    std::string_view id);
   [[nodiscard]] Response GetKeys() const;
   [[nodiscard]] Response GetCheckpoint();
   [[nodiscard]] Response GetTile(std::string_view path);

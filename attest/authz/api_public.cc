@@ -4,6 +4,7 @@
 #include "attest/authz/api.h"
 #include "attest/authz/device_json.h"
 #include "attest/authz/revocation.h"
+#include "attest/authz/tokens.h"
 #include "attest/base/text.h"
 #include "attest/jose/jwk_set.h"
 #include "attest/statement/statement.h"
@@ -99,11 +100,15 @@ Response Api::GetDevice(std::string_view id) {
   return JsonResponse(std::move(json).text());
 }
 
-Response Api::PostRevoke(std::string_view id) {
+Response Api::PostRevoke(const Request& request, std::string_view id) {
   const Result<Bytes> device_id = DeviceId(id);
   if (!device_id) return ProblemResponse(device_id.error());
-  const auto index = RevokeDevice(service_.store, service_.ledger,
-                                  service_.clock, *device_id, "administrator");
+  // Authenticated above, so only who it was is left to say.
+  const auto key = AdminTokenKey(request.authorization);
+  if (!key) return ProblemResponse(key.error());
+  const auto index =
+      RevokeDevice(service_.store, service_.ledger, service_.clock, *device_id,
+                   "admin token " + TokenId(*key));
   if (!index && index.error().code == ErrorCode::kDeviceUnknown) {
     return NotFound();
   }

@@ -5,6 +5,7 @@
 #include "attest/authz/session_end.h"
 #include "attest/base/digest.h"
 #include "attest/base/text.h"
+#include "attest/verifier/tpm_clock_check.h"
 
 namespace countersign::authz {
 namespace {
@@ -127,12 +128,17 @@ Status RecheckBatch(const Config& config, StoreTransaction& transaction,
                                        batch.device.known.ak.name()));
   if (device.known.out_of_service) return Fail(*device.known.out_of_service);
   CS_ASSIGN_OR_RETURN(
-      const ChainState chain,
-      ReadChain(transaction, statement, batch.appraised.digest));
-  if (chain.repeated) {
+      batch.chain, ReadChain(transaction, statement, batch.appraised.digest));
+  if (batch.chain.repeated) {
     return Fail(ErrorCode::kStorageBusy, "this batch was just accepted");
   }
-  CS_RETURN_IF_ERROR(CheckNext(chain, statement));
+  CS_RETURN_IF_ERROR(CheckNext(batch.chain, statement));
+  // A late batch is judged by the clock of its journal, which is as it was:
+  // the batch is still the next one.
+  if (!batch.evidence.late() && device.ak.clock) {
+    CS_RETURN_IF_ERROR(verifier::CheckNotBefore(*device.ak.clock,
+                                                batch.appraised.pcrs.clock()));
+  }
 
   std::set<const BatchSession*> ended;
   for (const auto& [digest, session] : batch.sessions) {

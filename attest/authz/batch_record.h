@@ -12,7 +12,7 @@ struct DecidedBatch {
   const StoredDevice& device;
   const verifier::AppraisedBatch& appraised;
   const v1::BatchEvidence& evidence;
-  const ChainState& chain;
+  ChainState& chain;
   const Policy& policy;
   BatchSessions& sessions;
   std::vector<LeafDecision>& leaves;
@@ -24,6 +24,7 @@ struct DecidedBatch {
 // those that it changes:
 //   kDeviceRevoked, kAkRetired, kSequenceConflict, kBatchFork
 //   kStorageBusy   the same batch was accepted in the meantime
+//   kTpmClockRollback   the AK has shown a later clock in the meantime
 //   kSessionEnded, kDuplicateAction   of a leaf alone
 [[nodiscard]] Status RecheckBatch(const Config& config,
                                   StoreTransaction& transaction,

@@ -1,13 +1,12 @@
 #include "attest/authz/challenge_store.h"
 
 #include "attest/base/digest.h"
+#include "attest/statement/limits.h"
 
 namespace countersign::authz {
 namespace {
 
 constexpr size_t kIdSize = 16;
-constexpr int kMaxLeases = 256;
-constexpr int64_t kKeepExpiredMs = 24 * 3600 * 1000;
 
 Status CheckRequest(const v1::ChallengeRequest& request) {
   if (request.purpose() != kPurposeSession &&
@@ -20,8 +19,8 @@ Status CheckRequest(const v1::ChallengeRequest& request) {
   if (request.request_nonce().size() != kIdSize) {
     return Fail(ErrorCode::kBadRequest, "request_nonce is not 16 bytes");
   }
-  if (request.session_ids_size() > kMaxLeases) {
-    return Fail(ErrorCode::kBadRequest, "more than 256 session_ids");
+  if (request.session_ids_size() > statement::kMaxLeasesAsked) {
+    return Fail(ErrorCode::kBadRequest, "too many session_ids");
   }
   return {};
 }
@@ -29,7 +28,6 @@ Status CheckRequest(const v1::ChallengeRequest& request) {
 Result<v1::ChallengeAnswer> NewChallenge(const Service& service,
                                          const DeviceRow& device,
                                          const Origin& origin) {
-  if (device.revoked) return Fail(ErrorCode::kDeviceRevoked);
   const int64_t now_ms = service.clock.NowMs();
   const int64_t ttl_s = service.config.sessions.challenge_ttl_s;
   const ChallengeRow row{.nonce = RandomBytes(32),
@@ -38,7 +36,7 @@ Result<v1::ChallengeAnswer> NewChallenge(const Service& service,
                          .tls_exporter = origin.tls_exporter,
                          .expires_ms = now_ms + ttl_s * 1000};
   const auto keep = [&](StoreTransaction& transaction) -> Status {
-    CS_RETURN_IF_ERROR(transaction.DropExpired(now_ms - kKeepExpiredMs));
+    CS_RETURN_IF_ERROR(transaction.DropExpired(now_ms));
     return transaction.AddChallenge(row);
   };
   CS_RETURN_IF_ERROR(service.store.Write(keep));
@@ -80,6 +78,7 @@ Result<v1::ChallengeAnswer> IssueChallenge(const Service& service,
   CS_RETURN_IF_ERROR(service.store.Read([&](StoreView& view) -> Status {
     CS_ASSIGN_OR_RETURN(device, view.FindDevice(AsBytes(request.device_id())));
     if (!device) return Fail(ErrorCode::kDeviceUnknown);
+    if (device->revoked) return Fail(ErrorCode::kDeviceRevoked);
     for (const std::string& id : request.session_ids()) {
       CS_ASSIGN_OR_RETURN(*answer.add_leases(),
                           LeaseOf(service, view, AsBytes(id), *device));

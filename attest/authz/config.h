@@ -27,7 +27,7 @@ enum class EkPolicy : uint8_t {
 
 struct EnrollmentConfig {
   EkPolicy ek_policy = EkPolicy::kCertificate;
-  std::string ek_roots;      // Folder of PEM certificates.
+  std::string ek_roots;      // Folder: see ek_roots_folder.h.
   std::string ek_allowlist;  // File: hex SHA-256 of an EK public area a line.
   tpm::PcrSelection pcr_selection = tpm::PcrSelection::Default();
   int64_t pending_ttl_s = 600;
@@ -46,7 +46,7 @@ struct LimitConfig {
   int workers = 8;
   int queue = 256;               // Requests waiting for a worker.
   int requests_per_s = 500;      // From one address.
-  int batches_per_s = 100;       // Of one device.
+  int batches_per_s = 300;       // Of one device: above what a TPM can quote.
   int enrollments_per_min = 60;  // From one address.
   int idle_timeout_s = 60;
   int read_timeout_s = 20;  // For one whole request, header and body.

@@ -1,59 +1,16 @@
 #include "attest/authz/ek_admission.h"
 
-#include <openssl/pem.h>
-
 #include <algorithm>
-#include <filesystem>
 #include <sstream>
 
+#include "attest/authz/ek_roots_folder.h"
 #include "attest/authz/files.h"
 #include "attest/base/digest.h"
 
 namespace countersign::authz {
 namespace {
 
-constexpr size_t kMaxRootFile = 1024 * 1024;
 constexpr size_t kMaxAllowList = 16 * 1024 * 1024;
-
-// The DER of every certificate in a PEM file.
-Status ReadPemCertificates(const std::string& path,
-                           std::vector<Bytes>* certificates) {
-  CS_ASSIGN_OR_RETURN(const std::string pem, ReadFile(path, kMaxRootFile));
-  const BioPtr in(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  size_t found = 0;
-  while (const X509Ptr certificate{
-      PEM_read_bio_X509(in.get(), nullptr, nullptr, nullptr)}) {
-    unsigned char* der = nullptr;
-    const int size = i2d_X509(certificate.get(), &der);
-    if (size <= 0) break;
-    certificates->emplace_back(der, der + size);
-    OPENSSL_free(der);
-    ++found;
-  }
-  (void)OpensslError();  // The end of the file counts as an error.
-  if (found == 0) {
-    return Fail(ErrorCode::kConfigInvalid, path + ":1: no PEM certificate");
-  }
-  return {};
-}
-
-Result<verifier::EkTrust> ReadRoots(const std::string& folder) {
-  std::vector<std::string> files;
-  std::error_code failed;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(folder, failed)) {
-    if (entry.path().extension() == ".pem") files.push_back(entry.path());
-  }
-  if (failed) {
-    return Fail(ErrorCode::kConfigInvalid, folder + ":1: " + failed.message());
-  }
-  std::ranges::sort(files);
-  std::vector<Bytes> roots;
-  for (const std::string& file : files) {
-    CS_RETURN_IF_ERROR(ReadPemCertificates(file, &roots));
-  }
-  return verifier::EkTrust::FromDer(roots, {});
-}
 
 Result<std::set<Sha256Digest>> ReadAllowList(const std::string& path) {
   std::set<Sha256Digest> listed;
@@ -115,7 +72,13 @@ std::string_view EkClassOf(std::string_view manufacturer) {
 Result<EkAdmission> EkAdmission::Load(const EnrollmentConfig& config) {
   EkAdmission admission;
   admission.policy_ = config.ek_policy;
-  CS_ASSIGN_OR_RETURN(admission.trust_, ReadRoots(config.ek_roots));
+  CS_ASSIGN_OR_RETURN(const EkRootsFolder folder,
+                      ReadEkRootsFolder(config.ek_roots));
+  CS_ASSIGN_OR_RETURN(
+      admission.trust_,
+      verifier::EkTrust::FromDer(folder.roots, folder.revocation_lists));
+  CS_ASSIGN_OR_RETURN(admission.roots_,
+                      verifier::EkTrust::FromDer(folder.roots, {}));
   CS_ASSIGN_OR_RETURN(admission.allow_list_,
                       ReadAllowList(config.ek_allowlist));
   return admission;

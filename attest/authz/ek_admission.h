@@ -21,9 +21,8 @@ struct EkJudgement {
 // Immutable: reloading makes a new one.
 class EkAdmission {
  public:
-  // Reads the folder of roots (PEM files, several certificates each; other
-  // names than *.pem are ignored) and the allow-list, if there is one.
-  // kConfigInvalid names file and line.
+  // Reads the folder of roots and revocation lists (ek_roots_folder.h) and
+  // the allow-list, if there is one. kConfigInvalid names file and line.
   [[nodiscard]] static Result<EkAdmission> Load(const EnrollmentConfig& config);
 
   // Judges `ek` with its certificates, both hostile.
@@ -35,16 +34,18 @@ class EkAdmission {
                                           std::span<const Bytes> certificates,
                                           int64_t now_ms) const;
 
-  // The certificate chain alone, as of `when_ms` (for auditors).
+  // The certificate chain alone, as of `when_ms` (for auditors). Revocation
+  // lists of today do not tell what was known then, and are not asked.
   [[nodiscard]] Result<verifier::EkIdentity> VerifyChain(
       const tpm::PublicArea& ek, std::span<const Bytes> certificates,
       int64_t when_ms) const {
-    return verifier::VerifyEkChain(ek, certificates, trust_, when_ms);
+    return verifier::VerifyEkChain(ek, certificates, roots_, when_ms);
   }
 
  private:
   EkPolicy policy_ = EkPolicy::kCertificate;
-  verifier::EkTrust trust_;
+  verifier::EkTrust trust_;            // Roots and revocation lists.
+  verifier::EkTrust roots_;            // The roots alone.
   std::set<Sha256Digest> allow_list_;  // SHA-256 of public areas.
 };
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "attest/authz/device_identity.h"
-#include "attest/authz/session_end.h"
 #include "attest/authz/tokens.h"
 #include "attest/base/digest.h"
 #include "attest/statement/statement.h"
@@ -40,34 +39,6 @@ v1::Enrollment TranscriptOf(const Config& config, const EnrollmentRow& row,
   transcript.set_ak_name(AsString(keys.ak.name()));
   transcript.set_token_sha256(AsString(row.token_sha256));
   return transcript;
-}
-
-v1::DeviceRecord RecordOf(const Config& config,
-                          const v1::EnrollmentRequest& request,
-                          const EnrollmentKeys& keys) {
-  v1::DeviceRecord record;
-  record.set_issuer(config.issuer);
-  record.set_tenant(config.tenant);
-  for (size_t i = 0; i < keys.eks.size(); ++i) {
-    v1::EkRecord& ek = *record.add_eks();
-    ek.set_public_area(AsString(keys.eks[i].bytes()));
-    ek.set_name(AsString(keys.eks[i].name()));
-    *ek.mutable_certificates() =
-        request.eks(static_cast<int>(i)).certificates();
-  }
-  record.set_certified_ek(static_cast<uint32_t>(keys.certified_ek));
-  record.set_ak_public(AsString(keys.ak.bytes()));
-  record.set_ak_name(AsString(keys.ak.name()));
-  record.set_qualified_signer(AsString(keys.qualified_signer));
-  const EkJudgement& judgement = keys.judgement;
-  record.set_ek_class(judgement.ek_class);
-  record.set_ek_trust(judgement.trust);
-  record.set_ek_root(judgement.identity.root_subject);
-  record.set_tpm_manufacturer(judgement.identity.manufacturer);
-  record.set_tpm_model(judgement.identity.model);
-  record.set_tpm_firmware(judgement.identity.version);
-  record.set_pcr_selection(config.enrollment.pcr_selection.ToText());
-  return record;
 }
 
 Result<v1::EnrollmentRequest> StoredRequest(const EnrollmentRow& row) {
@@ -226,7 +197,10 @@ Result<std::string> Enroller::Activate(ByteSpan enrollment_id,
                       verifier::VerifyQuotedStatement(
                           request.transcript(), StatementType::kEnrollment,
                           request.quote(), claimed));
-  const Sha256Digest attest = quoted.quote.attest_sha256();
+  const ProvenEnrollment proven{.request = begun,
+                                .keys = keys,
+                                .attest_sha256 = quoted.quote.attest_sha256(),
+                                .clock = quoted.quote.clock()};
   CS_RETURN_IF_ERROR(CheckTranscript(
       request.transcript(), TranscriptOf(service_.config, *row, keys)));
   const Bytes pae = statement::Pae(request.transcript().type(),
@@ -243,8 +217,7 @@ Result<std::string> Enroller::Activate(ByteSpan enrollment_id,
   const auto admit = [&](StoreTransaction& transaction) -> Status {
     CS_ASSIGN_OR_RETURN(row, transaction.FindEnrollment(enrollment_id));
     if (!row) return Fail(ErrorCode::kEnrollmentUnknown);
-    CS_ASSIGN_OR_RETURN(record,
-                        Admit(transaction, *row, keys, attest, &holder));
+    CS_ASSIGN_OR_RETURN(record, Admit(transaction, *row, proven, &holder));
     return {};
   };
   if (const Status admitted = service_.store.Write(admit); !admitted) {
@@ -257,10 +230,9 @@ Result<std::string> Enroller::Activate(ByteSpan enrollment_id,
 
 Result<v1::DeviceRecord> Enroller::Admit(StoreTransaction& transaction,
                                          EnrollmentRow& enrollment,
-                                         const EnrollmentKeys& keys,
-                                         const Sha256Digest& attest,
+                                         const ProvenEnrollment& proven,
                                          Bytes* holder) {
-  const int64_t now_ms = service_.clock.NowMs();
+  const EnrollmentKeys& keys = proven.keys;
   CS_ASSIGN_OR_RETURN(auto device, Identify(transaction, keys, holder));
   if (!enrollment.device_id.empty()) {
     // The answer was lost: the same record again, unless it was superseded.
@@ -280,63 +252,9 @@ Result<v1::DeviceRecord> Enroller::Admit(StoreTransaction& transaction,
     CS_RETURN_IF_ERROR(transaction.PutToken(*token));
   }
 
-  const bool known = device.has_value();
-  CS_ASSIGN_OR_RETURN(const auto begun, StoredRequest(enrollment));
-  v1::DeviceRecord record = RecordOf(service_.config, begun, keys);
-  const Bytes device_id = known ? device->id : RandomBytes(16);
-  record.set_device_id(AsString(device_id));
-  record.set_enrolled_at_ms(now_ms);
-  CS_ASSIGN_OR_RETURN(const LedgerHeadRow head, transaction.LedgerHead());
-  record.set_ledger_index(head.size);
-  const std::string bytes = record.SerializeAsString();
-
-  v1::LedgerEntry entry;
-  entry.set_kind(v1::ENTRY_KIND_ENROLLMENT);
-  entry.set_device_id(record.device_id());
-  entry.set_attest_sha256(AsString(attest));
-  entry.set_evidence_sha256(AsString(Sha256(AsBytes(bytes))));
-  if (known) entry.set_refers_to(device->enrolled_index + 1);
-  entry.set_detail("ek_trust=" + record.ek_trust());
-  CS_RETURN_IF_ERROR(service_.ledger.Append(transaction, {&entry, 1}));
-  CS_RETURN_IF_ERROR(
-      transaction.PutEvidence(Sha256(AsBytes(bytes)), AsBytes(bytes)));
-
-  const Bytes old_ak = known ? device->ak_name : Bytes();
-  CS_RETURN_IF_ERROR(transaction.PutDevice(
-      {.id = device_id,
-       .record = ToBytes(AsBytes(bytes)),
-       .host = ToBytes(AsBytes(begun.host().SerializeAsString())),
-       .ak_name = keys.ak.name(),
-       .enrolled_ms = now_ms,
-       .enrolled_index = head.size}));
-  CS_RETURN_IF_ERROR(transaction.PutEk(
-      {.name = keys.ek().name(), .device_id = device_id, .proven = true}));
-  for (const Bytes& name : keys.other_names()) {
-    CS_RETURN_IF_ERROR(
-        transaction.PutEk({.name = name, .device_id = device_id}));
-  }
-  CS_ASSIGN_OR_RETURN(auto ak, transaction.FindAk(keys.ak.name()));
-  if (!ak) {
-    ak = AkRow{.name = keys.ak.name(),
-               .device_id = device_id,
-               .public_area = keys.ak.bytes(),
-               .qualified_signer = keys.qualified_signer,
-               .clock = std::nullopt};
-  }
-  ak->retired = false;
-  ak->seen_ms = now_ms;
-  CS_RETURN_IF_ERROR(transaction.PutAk(*ak));
-  if (known && old_ak != keys.ak.name()) {
-    CS_ASSIGN_OR_RETURN(auto retired, transaction.FindAk(old_ak));
-    if (retired) {
-      retired->retired = true;
-      CS_RETURN_IF_ERROR(transaction.PutAk(*retired));
-    }
-    CS_RETURN_IF_ERROR(
-        EndSessions(service_.ledger, transaction, device_id, now_ms,
-                    [](const SessionRow&) { return kEndAkRetired; }));
-  }
-  enrollment.device_id = device_id;
+  CS_ASSIGN_OR_RETURN(const v1::DeviceRecord record,
+                      AdmitDevice(service_, transaction, device, proven));
+  enrollment.device_id = ToBytes(AsBytes(record.device_id()));
   CS_RETURN_IF_ERROR(transaction.PutEnrollment(enrollment));
   return record;
 }

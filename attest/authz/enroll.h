@@ -7,6 +7,7 @@
 #ifndef COUNTERSIGN_ATTEST_AUTHZ_ENROLL_H_
 #define COUNTERSIGN_ATTEST_AUTHZ_ENROLL_H_
 
+#include "attest/authz/device_admission.h"
 #include "attest/authz/enrollment_request.h"
 #include "attest/authz/service.h"
 
@@ -50,8 +51,7 @@ class Enroller {
                                       const EnrollmentKeys& keys) const;
   [[nodiscard]] Result<v1::DeviceRecord> Admit(StoreTransaction& transaction,
                                                EnrollmentRow& enrollment,
-                                               const EnrollmentKeys& keys,
-                                               const Sha256Digest& attest,
+                                               const ProvenEnrollment& proven,
                                                Bytes* holder);
   void NoteConflict(const Bytes& holder, const Error& error);
 

@@ -84,6 +84,23 @@ Status ReplaceFile(const std::string& path, std::string_view content,
   return SyncFolderOf(path);
 }
 
+Status OverwriteAt(const std::string& path, size_t offset,
+                   std::string_view content) {
+  const FileDescriptor file(
+      ::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (file.get() < 0) return Failed(path);
+  while (!content.empty()) {
+    const ssize_t written = ::pwrite(file.get(), content.data(), content.size(),
+                                     static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return Failed(path);
+    content.remove_prefix(static_cast<size_t>(written));
+    offset += static_cast<size_t>(written);
+  }
+  if (::fdatasync(file.get()) != 0) return Failed(path);
+  return {};
+}
+
 Status CreateFile(const std::string& path, std::string_view content, int mode) {
   CS_RETURN_IF_ERROR(
       WriteDurably(path, content, O_WRONLY | O_CREAT | O_EXCL, mode));

@@ -20,6 +20,11 @@ namespace countersign::authz {
 [[nodiscard]] Status ReplaceFile(const std::string& path,
                                  std::string_view content, int mode);
 
+// Writes `content` over what `path` has at `offset`; durable on return. A crash
+// leaves old, new or a mixture there, and the rest of the file as it was.
+[[nodiscard]] Status OverwriteAt(const std::string& path, size_t offset,
+                                 std::string_view content);
+
 // Creates `path` with `mode`; kIoError if it exists.
 [[nodiscard]] Status CreateFile(const std::string& path,
                                 std::string_view content, int mode);

@@ -1,8 +1,13 @@
 // The last signed head of the ledger, in a file outside the database: a
 // database restored from a backup does not bring an old head with it.
+//
+// The file has two slots of 4 KiB, each a checkpoint's text with its SHA-256.
+// Store writes the one that Load did not choose, so that a crash leaves the
+// last head readable and a batch waits for one disk write, not three.
 #ifndef COUNTERSIGN_ATTEST_AUTHZ_HEAD_FILE_H_
 #define COUNTERSIGN_ATTEST_AUTHZ_HEAD_FILE_H_
 
+#include <optional>
 #include <string>
 
 #include "attest/ledger/head_guard.h"
@@ -32,6 +37,7 @@ class HeadFile final : public ledger::HeadGuard {
   std::string path_;
   std::string origin_;
   int lock_;
+  std::optional<size_t> spare_;  // Slot to write next; nothing: unknown.
 };
 
 }  // namespace countersign::authz

@@ -11,10 +11,10 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/beast/ssl.hpp>
-#include <condition_variable>
-#include <list>
 #include <mutex>
 #include <thread>
+
+#include "attest/authz/connection_registry.h"
 
 namespace countersign::authz {
 namespace {
@@ -33,38 +33,6 @@ constexpr int kIoThreads = 2;
 constexpr int kBusyRetryS = 1;
 constexpr std::chrono::milliseconds kAcceptPause{100};
 
-class Connection;
-
-// The open connections, those that idle in front of a request in the order in
-// which they began to.
-class Registry {
- public:
-  explicit Registry(size_t max) : max_(max) {}
-
-  // Makes room for one more, closing the longest idle one if need be. False
-  // if there is none to close.
-  bool Admit(const std::shared_ptr<Connection>& connection);
-  void Leave(Connection* connection);
-  void SetIdle(Connection* connection, bool idle);
-  // Closes all that idle; with `all`, every one.
-  void Close(bool all);
-  // True once no connection is left, at the latest at `deadline`.
-  bool WaitEmpty(std::chrono::steady_clock::time_point deadline);
-
- private:
-  struct Entry {
-    std::weak_ptr<Connection> connection;
-    bool idle = false;
-    std::list<Connection*>::iterator place;  // In idle_, if idle.
-  };
-
-  const size_t max_;
-  std::mutex mutex_;
-  std::condition_variable left_;
-  std::map<Connection*, Entry> open_;
-  std::list<Connection*> idle_;
-};
-
 // What every connection shares.
 struct Shared {
   Shared(const HttpServerOptions& server_options,
@@ -76,7 +44,7 @@ struct Shared {
 
   const HttpServerOptions options;
   RequestHandler& handler;
-  Registry registry;
+  ConnectionRegistry registry;
   asio::thread_pool workers;
   std::atomic<int> queued{0};
   std::atomic<bool> stopping{false};
@@ -91,20 +59,20 @@ int StatusOf(const error_code& error) {
 
 // One client: handshake, then requests one after the other. Everything runs
 // on its strand, but for the handler.
-class Connection : public std::enable_shared_from_this<Connection> {
+class Connection final : public Closable,
+                         public std::enable_shared_from_this<Connection> {
  public:
   Connection(tcp::socket socket, asio::ssl::context context, Shared& shared)
       : context_(std::move(context)),
         stream_(std::move(socket), context_),
         shared_(shared) {}
-  ~Connection() { shared_.registry.Leave(this); }
+  ~Connection() override { shared_.registry.Leave(this); }
 
   void Run() {
     asio::dispatch(stream_.get_executor(),
                    [self = shared_from_this()] { self->Handshake(); });
   }
-  // Callable from any thread.
-  void Close() {
+  void Close() override {
     asio::post(stream_.get_executor(),
                [self = shared_from_this()] { self->CloseNow(); });
   }
@@ -316,59 +284,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::optional<Answer> answer_;
   bool keep_alive_ = false;
 };
-
-bool Registry::Admit(const std::shared_ptr<Connection>& connection) {
-  // Dropped after the lock: the last reference to a connection leaves us.
-  std::shared_ptr<Connection> evicted;
-  const std::lock_guard lock(mutex_);
-  if (open_.size() >= max_) {
-    if (idle_.empty()) return false;
-    Connection* longest = idle_.front();
-    idle_.pop_front();
-    const auto found = open_.find(longest);
-    found->second.idle = false;
-    evicted = found->second.connection.lock();
-    if (evicted) evicted->Close();
-  }
-  open_.emplace(connection.get(), Entry{connection, false, {}});
-  return true;
-}
-
-void Registry::Leave(Connection* connection) {
-  const std::lock_guard lock(mutex_);
-  const auto found = open_.find(connection);
-  if (found == open_.end()) return;
-  if (found->second.idle) idle_.erase(found->second.place);
-  open_.erase(found);
-  left_.notify_all();
-}
-
-void Registry::SetIdle(Connection* connection, bool idle) {
-  const std::lock_guard lock(mutex_);
-  const auto found = open_.find(connection);
-  if (found == open_.end() || found->second.idle == idle) return;
-  found->second.idle = idle;
-  if (idle) {
-    found->second.place = idle_.insert(idle_.end(), connection);
-  } else {
-    idle_.erase(found->second.place);
-  }
-}
-
-void Registry::Close(bool all) {
-  std::vector<std::shared_ptr<Connection>> closing;
-  const std::lock_guard lock(mutex_);
-  for (auto& [connection, entry] : open_) {
-    if (!all && !entry.idle) continue;
-    closing.push_back(entry.connection.lock());
-    if (closing.back()) closing.back()->Close();
-  }
-}
-
-bool Registry::WaitEmpty(std::chrono::steady_clock::time_point deadline) {
-  std::unique_lock lock(mutex_);
-  return left_.wait_until(lock, deadline, [this] { return open_.empty(); });
-}
 
 Result<tcp::endpoint> ParseListen(const std::string& listen) {
   const size_t colon = listen.rfind(':');

@@ -37,7 +37,7 @@ constexpr char kFirstPolicy[] =
 # uid = ["1000"]
 # [rule.workload]
 # executable = ["/usr/bin/python3*"]
-# grade = "kernel"
+# grade = "kernel"                    # the default: who vouches for it
 # [rule.device]
 # ek_class = ["hardware", "firmware"]
 )";

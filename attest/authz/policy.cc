@@ -50,19 +50,27 @@ class Grounds {
   Strength strongest_ = Strength::kClaimed;
 };
 
+// What allows something must be what the kernel vouches for, unless the rule
+// says that less will do; what denies takes the least hint.
+Strength WeakestWorkloadFact(const Policy::Rule& rule) {
+  if (rule.outcome == Outcome::kDeny) return Strength::kClaimed;
+  return rule.workload.grade.value_or(Strength::kKernel);
+}
+
 bool SessionMatches(const Policy::Rule& rule, const SessionFacts& session) {
-  if (!AnyGlob(rule.user.subject, session.subject) ||
-      !AnyEqual(rule.user.verification, session.verification) ||
+  if (!AnyEqual(rule.user.verification, session.verification) ||
       !AnyEqual(rule.ek_class, session.ek_class)) {
     return false;
   }
-  Grounds grounds(rule.workload.grade);
+  Grounds grounds(WeakestWorkloadFact(rule));
   grounds.Match(rule.workload.spiffe_id, session.spiffe_id);
   grounds.Match(rule.workload.executable, session.executable);
   grounds.Match(rule.workload.executable_sha256, session.executable_sha256,
                 /*exact=*/true);
   grounds.Match(rule.workload.unit, session.unit);
   grounds.set_weakest(Strength::kClaimed);
+  // The uid is what makes a subject on its device.
+  grounds.Match(rule.user.subject, {session.subject, session.uid.strength});
   grounds.Match(rule.user.os_name, session.os_name);
   grounds.Match(rule.user.uid, session.uid, /*exact=*/true);
   if (!grounds.matched()) return false;

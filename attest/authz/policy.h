@@ -23,14 +23,19 @@
 //   executable = ["/usr/bin/python3*"]
 //   executable_sha256 = ["9f86d0…"]         # lower-case hex, exact
 //   unit = ["app-*.scope"]
-//   grade = "kernel"                        # every workload fact that the
-//                                           # rule names, at least this well
+//   grade = "kernel"                        # not in a rule that denies: how
+//                                           # well each workload fact that
+//                                           # it names must be known at least
 //   [rule.device]
 //   ek_class = ["hardware", "firmware"]     # exact
 //
 // Each key takes a string or a list of which one must match. In a glob `*`
 // stands for any text; nothing else is special. Matching is linear in the
 // text for each `*`.
+//
+// Grades are "kernel", which is the default, "os-service",
+// "same-user-spoofable" and "claimed". A rule that denies matches facts of any
+// grade.
 //
 // A fact that a process of the same user could have caused (graded
 // same-user-spoofable or worse) is never the sole ground of a permit: if all

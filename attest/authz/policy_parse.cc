@@ -59,10 +59,12 @@ Status ReadWorkload(const toml::table& table, std::string_view source,
     rule->workload.grade = Strength::kOsService;
   } else if (grade == "same-user-spoofable") {
     rule->workload.grade = Strength::kSameUserSpoofable;
+  } else if (grade == "claimed") {
+    rule->workload.grade = Strength::kClaimed;
   } else if (!grade.empty()) {
     reader.Complain("grade",
-                    "must be \"kernel\", \"os-service\" or "
-                    "\"same-user-spoofable\"");
+                    "must be \"kernel\", \"os-service\", "
+                    "\"same-user-spoofable\" or \"claimed\"");
   }
   return reader.Finish();
 }
@@ -91,6 +93,11 @@ Result<Policy::Rule> ReadRule(const toml::table& table,
     TomlReader device_reader(*device, source);
     device_reader.Strings("ek_class", &rule.ek_class);
     CS_RETURN_IF_ERROR(device_reader.Finish());
+  }
+  if (rule.outcome == Outcome::kDeny && rule.workload.grade.has_value()) {
+    reader.Complain("workload",
+                    "of a rule that denies has no grade: facts of any grade "
+                    "match");
   }
   CS_RETURN_IF_ERROR(reader.Finish());
   return rule;

@@ -2,6 +2,7 @@
 #ifndef COUNTERSIGN_ATTEST_AUTHZ_POLICY_RULE_H_
 #define COUNTERSIGN_ATTEST_AUTHZ_POLICY_RULE_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,7 @@ struct Policy::Rule {
   } user;
   struct {
     Patterns spiffe_id, executable, executable_sha256, unit;
-    Strength grade = Strength::kClaimed;  // Weakest that will do.
+    std::optional<Strength> grade;  // Weakest that will do, if it is said.
   } workload;
   Patterns ek_class;
 };

@@ -68,6 +68,40 @@ Result<Receipt> Check(const Service& service,
   return receipt;
 }
 
+// Whether `session` could still act: a receipt is not worth more than that.
+Status CheckLive(const Service& service, StoreView& view,
+                 const SessionRow& session) {
+  CS_ASSIGN_OR_RETURN(const StoredDevice device,
+                      FindStoredDevice(service.config, view, session.device_id,
+                                       session.ak_name));
+  if (device.known.out_of_service) return Fail(*device.known.out_of_service);
+  if (session.ended()) return Fail(ErrorCode::kSessionEnded);
+  if (session.expires_ms <= service.clock.NowMs()) {
+    return Fail(ErrorCode::kSessionExpired);
+  }
+  return {};
+}
+
+// Spends the receipt and fills in whose action it was.
+Status Consume(const Service& service, StoreTransaction& transaction,
+               const Receipt& receipt, v1::ReceiptVerifyAnswer& answer) {
+  CS_ASSIGN_OR_RETURN(const bool first, transaction.ConsumeReceipt(
+                                            receipt.jti, receipt.expires_s));
+  if (!first) return Fail(ErrorCode::kReceiptUsed);
+  CS_ASSIGN_OR_RETURN(const auto action,
+                      transaction.FindAction(receipt.action));
+  if (!action || action->receipt_jti != receipt.jti) {
+    return Fail(ErrorCode::kReceiptMismatch, "no such decision");
+  }
+  CS_ASSIGN_OR_RETURN(const auto session,
+                      transaction.FindSession(action->session_id));
+  if (!session) return Fail(ErrorCode::kStorageCorrupt, "session of an action");
+  CS_RETURN_IF_ERROR(CheckLive(service, transaction, *session));
+  answer.set_ledger_index(action->ledger_index);
+  answer.set_subject(session->subject);
+  return {};
+}
+
 }  // namespace
 
 Result<v1::ReceiptVerifyAnswer> VerifyReceipt(
@@ -76,21 +110,8 @@ Result<v1::ReceiptVerifyAnswer> VerifyReceipt(
   const auto receipt = Check(service, request);
   Status consumed = receipt ? Status() : tl::unexpected<Error>(receipt.error());
   if (receipt) {
-    const auto consume = [&](StoreTransaction& transaction) -> Status {
-      CS_ASSIGN_OR_RETURN(
-          const bool first,
-          transaction.ConsumeReceipt(receipt->jti, receipt->expires_s));
-      if (!first) return Fail(ErrorCode::kReceiptUsed);
-      CS_ASSIGN_OR_RETURN(const auto action,
-                          transaction.FindAction(receipt->action));
-      if (!action || action->receipt_jti != receipt->jti) {
-        return Fail(ErrorCode::kReceiptMismatch, "no such decision");
-      }
-      CS_ASSIGN_OR_RETURN(const auto session,
-                          transaction.FindSession(action->session_id));
-      answer.set_ledger_index(action->ledger_index);
-      if (session) answer.set_subject(session->subject);
-      return {};
+    const auto consume = [&](StoreTransaction& transaction) {
+      return Consume(service, transaction, *receipt, answer);
     };
     consumed = service.store.Write(consume);
   }

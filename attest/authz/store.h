@@ -104,8 +104,10 @@ class StoreTransaction : public StoreView {
   // Takes the challenge out: whoever gets the row spent it.
   [[nodiscard]] virtual Result<std::optional<ChallengeRow>> TakeChallenge(
       ByteSpan nonce) = 0;
-  // Forgets challenges and consumed receipts that expired before then.
-  [[nodiscard]] virtual Status DropExpired(int64_t before_ms) = 0;
+  // Forgets what expired so long ago that no step of the clock brings it back:
+  // challenges and attempts to enroll after ten minutes, consumed receipts
+  // after a day.
+  [[nodiscard]] virtual Status DropExpired(int64_t now_ms) = 0;
 
   [[nodiscard]] virtual Status AddBatch(const BatchRow& row) = 0;
   [[nodiscard]] virtual Status AddAction(const ActionRow& row) = 0;

@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::string_view kEnrollmentPrefix = "cs1.";
 constexpr std::string_view kAdminPrefix = "csa1.";
+constexpr std::string_view kBearer = "Bearer ";
 constexpr size_t kSecretSize = 32;
 
 NewToken Mint(TokenKind kind, int64_t uses, int64_t now_ms, int64_t ttl_s,
@@ -63,7 +64,11 @@ Result<Sha256Digest> EnrollmentTokenKey(std::string_view text,
   return KeyOf(text.substr(0, dot));
 }
 
-Result<Sha256Digest> AdminTokenKey(std::string_view text) {
+Result<Sha256Digest> AdminTokenKey(std::string_view authorization) {
+  if (!authorization.starts_with(kBearer)) {
+    return Fail(ErrorCode::kTokenInvalid, "a Bearer token is needed");
+  }
+  const std::string_view text = authorization.substr(kBearer.size());
   if (text.size() > kMaxTokenText || !text.starts_with(kAdminPrefix)) {
     return Fail(ErrorCode::kTokenInvalid, "malformed");
   }
@@ -82,8 +87,8 @@ Status CheckToken(const std::optional<TokenRow>& row, TokenKind kind,
   return {};
 }
 
-std::string TokenId(const TokenRow& row) {
-  return ToHex(row.secret_sha256).substr(0, 12);
+std::string TokenId(const Sha256Digest& key) {
+  return ToHex(key).substr(0, 12);
 }
 
 }  // namespace countersign::authz

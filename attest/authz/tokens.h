@@ -31,7 +31,9 @@ struct NewToken {
 // (hostile text), or made for another service.
 [[nodiscard]] Result<Sha256Digest> EnrollmentTokenKey(
     std::string_view text, std::string_view service_thumbprint);
-[[nodiscard]] Result<Sha256Digest> AdminTokenKey(std::string_view text);
+// Of an Authorization header's "Bearer" token.
+[[nodiscard]] Result<Sha256Digest> AdminTokenKey(
+    std::string_view authorization);
 
 // Whether `row` may be used once more: kTokenInvalid (none, of another kind,
 // revoked), kTokenExpired, kTokenUsed.
@@ -39,7 +41,7 @@ struct NewToken {
                                 TokenKind kind, int64_t now_ms);
 
 // Short and safe to show: the first 12 hex digits of the row's key.
-[[nodiscard]] std::string TokenId(const TokenRow& row);
+[[nodiscard]] std::string TokenId(const Sha256Digest& key);
 
 }  // namespace countersign::authz
 

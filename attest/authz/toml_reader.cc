@@ -12,6 +12,10 @@ std::string At(std::string_view source, uint32_t line, std::string_view what) {
 
 }  // namespace
 
+void ThrowTomlAssertion(const char* condition) {
+  throw TomlAssertion(condition);
+}
+
 Result<toml::table> ParseToml(std::string_view text, std::string_view source) {
   // toml++ looks ahead of a NUL and of bad UTF-8 with less care than of the
   // rest; such text is not TOML anyway.
@@ -23,6 +27,10 @@ Result<toml::table> ParseToml(std::string_view text, std::string_view source) {
   } catch (const toml::parse_error& error) {
     return Fail(ErrorCode::kConfigInvalid,
                 At(source, error.source().begin.line, error.description()));
+  } catch (const TomlAssertion& assertion) {
+    return Fail(
+        ErrorCode::kConfigInvalid,
+        std::string(source) + ": not TOML: expected " + assertion.what());
   }
 }
 

@@ -1,10 +1,7 @@
 // Reads a TOML table strictly: every key must be known and of its type, and
-// every complaint names source and line. Include it in sources only: toml++
-// is a header of some size.
+// every complaint names source and line. Include it in sources only.
 #ifndef COUNTERSIGN_ATTEST_AUTHZ_TOML_READER_H_
 #define COUNTERSIGN_ATTEST_AUTHZ_TOML_READER_H_
-
-#include <toml++/toml.h>
 
 #include <cstdint>
 #include <set>
@@ -12,11 +9,13 @@
 #include <string_view>
 #include <vector>
 
+#include "attest/authz/checked_toml.h"
 #include "attest/base/result.h"
 
 namespace countersign::authz {
 
-// Parses `text`. kConfigInvalid with "source:line: what".
+// Parses `text`. kConfigInvalid with "source:line: what", or "source: what"
+// where toml++ loses the line.
 [[nodiscard]] Result<toml::table> ParseToml(std::string_view text,
                                             std::string_view source);
 

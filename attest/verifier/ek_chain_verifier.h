@@ -12,6 +12,12 @@ inline constexpr size_t kMaxCertificateSize = 8 * 1024;
 
 // The manufacturers' certificates that the operator trusts, and revocation
 // lists that the operator fetched. Both configuration, not evidence.
+//
+// An issuer without a list revokes nothing. A list past its nextUpdate still
+// counts: what it names is revoked, and no enrollment waits for an operator
+// who is late with the next (RFC 5280 6.3.3 leaves that to policy). A list
+// that is not valid yet, or that its issuer has not signed, refuses all
+// certificates of that issuer.
 class EkTrust {
  public:
   EkTrust() = default;  // Trusts nothing.

@@ -103,6 +103,8 @@ def main():
         bundle_out=out / "action.bundle", grant_out=out / "grant.jwt",
         receipt_out=out / "receipt.jwt")
     answer["session_id"] = agent.session
+    for token in ("grant", "receipt"):  # Kept in files that are ours alone.
+        answer.pop(token, None)
     (out / "authorize.json").write_text(json.dumps(answer, indent=1) + "\n")
     if code != 0:
         sys.exit(f"not authorised (exit code {code}): {json.dumps(answer)}")

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,6 +12,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 
 #include "attest/base/text.h"
 
@@ -53,6 +56,8 @@ bool ReadFully(Handle handle, void* data, size_t size) {
 // its NUL, in one length-prefixed block; the end of the pipe without one means
 // that the parent has gone.
 [[noreturn]] void HoldThenExec(Handle go, Handle failed, char* const* argv) {
+  // Should the parent be killed while the program is stopped, it runs on.
+  ::prctl(PR_SET_PDEATHSIG, SIGCONT);
   uint32_t size = 0;
   if (!ReadFully(go, &size, sizeof(size))) ::_exit(125);
   std::string block(size, '\0');
@@ -80,16 +85,47 @@ struct HeldChild::State {
   OwnedHandle go;      // Write end: what to set before exec.
   OwnedHandle failed;  // Read end: closed by exec, or the reason it failed.
   std::string program;
-  bool released = false;
-  bool waited = false;
+  bool held = true;               // Has run nothing of the program's yet.
+  std::optional<int> ended = {};  // As waitpid(2) has it.
+
+  [[nodiscard]] bool Trace() const;
+  void StopAtExec();
 };
+
+// To see it exec and for nothing else: it is let go there.
+bool HeldChild::State::Trace() const {
+  return ::ptrace(PTRACE_SEIZE, pid, nullptr, PTRACE_O_TRACEEXEC) == 0;
+}
+
+// Passes on what signals come until exec; then leaves the program stopped, and
+// not traced any more.
+void HeldChild::State::StopAtExec() {
+  constexpr int kExec = SIGTRAP | (PTRACE_EVENT_EXEC << 8);
+  while (true) {
+    int status = 0;
+    const pid_t changed = ::waitpid(pid, &status, 0);
+    if (changed < 0 && errno == EINTR) continue;
+    if (changed < 0) return;
+    if (!WIFSTOPPED(status)) {
+      ended = status;
+      return;
+    }
+    if (status >> 8 == kExec) {
+      ::kill(pid, SIGSTOP);  // Takes effect before the first instruction.
+      ::ptrace(PTRACE_DETACH, pid, nullptr, nullptr);
+      return;
+    }
+    const bool is_signal = status >> 16 == 0;
+    ::ptrace(PTRACE_CONT, pid, nullptr, is_signal ? WSTOPSIG(status) : 0);
+  }
+}
 
 HeldChild::HeldChild(std::unique_ptr<State> state) : state_(std::move(state)) {}
 HeldChild::HeldChild(HeldChild&&) noexcept = default;
 HeldChild& HeldChild::operator=(HeldChild&&) noexcept = default;
 
 HeldChild::~HeldChild() {
-  if (state_ == nullptr || state_->waited || state_->released) return;
+  if (state_ == nullptr || state_->ended.has_value() || !state_->held) return;
   ::kill(state_->pid, SIGKILL);
   ::waitpid(state_->pid, nullptr, 0);
 }
@@ -133,7 +169,7 @@ Status HeldChild::Release(
   const auto size = static_cast<uint32_t>(block.size());
   std::string message(reinterpret_cast<const char*>(&size), sizeof(size));
   message += block;
-  state_->released = true;
+  const bool traced = state_->Trace();
   const auto before = ::signal(SIGPIPE, SIG_IGN);
   const ssize_t written =
       ::write(state_->go.get(), message.data(), message.size());
@@ -142,20 +178,32 @@ Status HeldChild::Release(
   if (written != static_cast<ssize_t>(message.size())) {
     return Fail(ErrorCode::kPeerGone, "the command ended before it began");
   }
+  if (traced) {
+    state_->StopAtExec();
+  } else {
+    state_->held = false;
+  }
   int reason = 0;
   if (!ReadFully(state_->failed.get(), &reason, sizeof(reason))) return {};
   return Fail(reason == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIoError,
               Printable(state_->program) + ": " + std::strerror(reason));
 }
 
+void HeldChild::Continue() {
+  state_->held = false;
+  Signal(SIGCONT);
+}
+
 Result<int> HeldChild::Wait() {
-  int status = 0;
-  pid_t ended = -1;
-  do {
-    ended = ::waitpid(state_->pid, &status, 0);
-  } while (ended < 0 && errno == EINTR);
-  if (ended < 0) return Fail(ErrorCode::kIoError, std::strerror(errno));
-  state_->waited = true;
+  while (!state_->ended.has_value()) {
+    int status = 0;
+    if (::waitpid(state_->pid, &status, 0) >= 0) {
+      state_->ended = status;
+    } else if (errno != EINTR) {
+      return Fail(ErrorCode::kIoError, std::strerror(errno));
+    }
+  }
+  const int status = *state_->ended;
   return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 

@@ -52,13 +52,17 @@ std::optional<int> SignalRelay::Next() {
   return std::nullopt;
 }
 
-Result<bool> WaitForEither(Handle first, Handle second) {
+Result<bool> WaitForEither(Handle first, Handle second,
+                           std::chrono::milliseconds timeout) {
   std::array<pollfd, 2> handles{pollfd{first, POLLIN, 0},
                                 pollfd{second, POLLIN, 0}};
-  while (::poll(handles.data(), handles.size(), -1) < 0) {
+  while (true) {
+    const int ready = ::poll(handles.data(), handles.size(),
+                             static_cast<int>(timeout.count()));
+    if (ready > 0) return handles[0].revents != 0;
+    if (ready == 0) return Fail(ErrorCode::kTimeout, "nothing came");
     if (errno != EINTR) return Fail(ErrorCode::kIoError, ErrnoText("poll"));
   }
-  return handles[0].revents != 0;
 }
 
 }  // namespace countersign::platform

@@ -211,6 +211,12 @@ Result<bool> PinnedPeer::IsDescendantOf(const PinnedPeer& ancestor) const {
   return found && walks[0] == walks[1];
 }
 
+Result<bool> PinnedPeer::HasChildren() const {
+  const Result<bool> has = platform::HasChildren(state_->pid);
+  CS_RETURN_IF_ERROR(CheckAlive(state_->process.get()));
+  return has;
+}
+
 Result<PinnedPeer> PinnedPeer::Parent() const {
   CS_ASSIGN_OR_RETURN(const ProcStat before, ReadStat(state_->pid));
   CS_ASSIGN_OR_RETURN(OwnedHandle process, OpenByPid(before.parent));

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "platform/handle.h"
@@ -28,12 +29,47 @@ int WriteAll(Handle file, ByteSpan bytes) {
   return ::fsync(file) == 0 ? 0 : errno;
 }
 
+const char* KindOf(mode_t mode) {
+  if (S_ISLNK(mode)) return "a symbolic link, which is neither followed nor replaced";
+  if (S_ISDIR(mode)) return "a folder";
+  if (S_ISCHR(mode) || S_ISBLK(mode)) return "a device";
+  if (S_ISFIFO(mode)) return "a FIFO";
+  return "no regular file";
+}
+
+// Nothing there, or a file that may be replaced. What is put there afterwards
+// is put there by someone who may write to the folder anyhow.
+Status CheckTarget(const std::string& path) {
+  struct stat found {};
+  if (::lstat(path.c_str(), &found) != 0) {
+    if (errno == ENOENT) return {};
+    return FailWith(path, errno);
+  }
+  if (S_ISREG(found.st_mode)) return {};
+  return Fail(ErrorCode::kNotAFile, path + " is " + KindOf(found.st_mode));
+}
+
+// A new file of mode 0600 in the folder of `path`; `temporary` is its name.
+Result<OwnedHandle> MakeBeside(const std::string& path,
+                               std::string& temporary) {
+  CS_RETURN_IF_ERROR(CheckTarget(path));
+  temporary = path + ".XXXXXX";
+  OwnedHandle file(::mkostemp(temporary.data(), O_CLOEXEC));
+  if (!file.valid()) return FailWith(path, errno);
+  return file;
+}
+
 }  // namespace
 
+Status CheckPrivateFile(const std::string& path) {
+  std::string temporary;
+  CS_RETURN_IF_ERROR(MakeBeside(path, temporary));
+  return ::unlink(temporary.c_str()) == 0 ? Status() : FailWith(path, errno);
+}
+
 Status WritePrivateFile(const std::string& path, ByteSpan bytes) {
-  std::string temporary = path + ".XXXXXX";
-  const OwnedHandle file(::mkostemp(temporary.data(), O_CLOEXEC));  // 0600
-  if (!file.valid()) return FailWith(path, errno);
+  std::string temporary;
+  CS_ASSIGN_OR_RETURN(const OwnedHandle file, MakeBeside(path, temporary));
   int error = WriteAll(file.get(), bytes);
   if (error == 0 && ::rename(temporary.c_str(), path.c_str()) != 0) {
     error = errno;

@@ -1,12 +1,16 @@
 #include "platform/linux/proc_entry.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
+#include <memory>
 
 namespace countersign::platform {
 namespace {
@@ -14,6 +18,7 @@ namespace {
 constexpr size_t kMaxText = 256 * 1024;
 constexpr size_t kPiece = 4096;
 constexpr std::string_view kDeleted = " (deleted)";
+constexpr int kMaxLooks = 8;
 
 std::string PathOf(uint32_t pid, std::string_view name) {
   return "/proc/" + std::to_string(pid) + "/" + std::string(name);
@@ -35,6 +40,30 @@ Result<std::string> ReadLink(const std::string& path) {
   const ssize_t size = ::readlink(path.c_str(), buffer.data(), buffer.size());
   if (size < 0) return ProcError(path);
   return std::string(buffer.data(), static_cast<size_t>(size));
+}
+
+// The entries of a folder that are numbers: processes or threads, ascending.
+Result<std::vector<uint32_t>> ListNumbers(const std::string& path) {
+  const auto close = [](DIR* open) { ::closedir(open); };
+  const std::unique_ptr<DIR, decltype(close)> folder(::opendir(path.c_str()),
+                                                     close);
+  if (folder == nullptr) return ProcError(path);
+  std::vector<uint32_t> numbers;
+  while (const dirent* const entry = ::readdir(folder.get())) {
+    const std::string_view name = entry->d_name;
+    uint32_t number = 0;
+    const auto parsed =
+        std::from_chars(name.data(), name.data() + name.size(), number);
+    if (parsed.ec == std::errc() && parsed.ptr == name.data() + name.size()) {
+      numbers.push_back(number);
+    }
+  }
+  return numbers;
+}
+
+bool KernelListsChildren() {
+  static const bool lists = ::access("/proc/thread-self/children", F_OK) == 0;
+  return lists;
 }
 
 }  // namespace
@@ -99,6 +128,44 @@ Result<ExecutableFile> DescribeExecutable(uint32_t pid, Handle pinned) {
   file.memfd = file.deleted && path.starts_with("/memfd:");
   if (!file.memfd) file.path = std::move(path);
   return file;
+}
+
+bool PathLeadsTo(const ExecutableFile& file) {
+  struct stat info {};
+  return !file.path.empty() && ::stat(file.path.c_str(), &info) == 0 &&
+         info.st_dev == file.device && info.st_ino == file.inode;
+}
+
+// That a thread has no child is one look of the kernel's under its lock: the
+// list of a thread that has some may be incomplete, but never empty. A thread
+// that ends leaves its children to another one, so the threads must be the
+// same before and after.
+Result<bool> HasChildren(uint32_t pid) {
+  if (!KernelListsChildren()) return IsAnybodysParent(pid);
+  const std::string threads = PathOf(pid, "task");
+  for (int look = 0; look < kMaxLooks; ++look) {
+    CS_ASSIGN_OR_RETURN(const auto before, ListNumbers(threads));
+    for (const uint32_t thread : before) {
+      const auto children =
+          ReadProc(pid, "task/" + std::to_string(thread) + "/children");
+      if (children.has_value() && !children->empty()) return true;
+      if (!children.has_value() &&
+          children.error().code != ErrorCode::kPeerGone) {
+        return tl::unexpected(children.error());
+      }
+    }
+    CS_ASSIGN_OR_RETURN(const auto after, ListNumbers(threads));
+    if (before == after) return false;
+  }
+  return true;
+}
+
+Result<bool> IsAnybodysParent(uint32_t pid) {
+  CS_ASSIGN_OR_RETURN(const auto processes, ListNumbers("/proc"));
+  return std::ranges::any_of(processes, [pid](uint32_t process) {
+    const Result<ProcStat> stat = ReadStat(process);
+    return stat.has_value() && stat->parent == pid;
+  });
 }
 
 std::vector<ParentProcess> ParentsOf(uint32_t pid, size_t max) {

@@ -23,20 +23,20 @@ tl::unexpected<Error> Errno(const std::string& path, int error) {
   }
 }
 
-Result<OwnedHandle> OpenRegular(const std::string& path, int flags,
-                                struct stat& status) {
+Result<OwnedHandle> OpenFile(const std::string& path, int flags,
+                             struct stat& status) {
   // Non-blocking, so that a FIFO put in the file's place cannot hold us up.
   OwnedHandle file(::open(
       path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | flags));
   if (!file.valid()) return Errno(path, errno);
   if (::fstat(file.get(), &status) != 0) return Errno(path, errno);
-  if (!S_ISREG(status.st_mode)) {
-    return Fail(ErrorCode::kUnsafePath, path + " is not a regular file");
-  }
   return file;
 }
 
 Status CheckTrusted(const std::string& path, const struct stat& status) {
+  if (!S_ISREG(status.st_mode)) {
+    return Fail(ErrorCode::kUnsafePath, path + " is not a regular file");
+  }
   if (status.st_uid != 0 && status.st_uid != ::geteuid()) {
     return Fail(ErrorCode::kUnsafePath,
                 path + " belongs to uid " + std::to_string(status.st_uid) +
@@ -73,21 +73,22 @@ Result<Bytes> ReadAll(const std::string& path, const OwnedHandle& file,
 Result<Bytes> ReadTrustedFile(const std::string& path, size_t max_bytes) {
   struct stat status = {};
   CS_ASSIGN_OR_RETURN(const OwnedHandle file,
-                      OpenRegular(path, O_NOFOLLOW, status));
+                      OpenFile(path, O_NOFOLLOW, status));
   CS_RETURN_IF_ERROR(CheckTrusted(path, status));
   return ReadAll(path, file, max_bytes);
 }
 
 Result<Bytes> ReadWholeFile(const std::string& path, size_t max_bytes) {
   struct stat status = {};
-  CS_ASSIGN_OR_RETURN(const OwnedHandle file, OpenRegular(path, 0, status));
+  CS_ASSIGN_OR_RETURN(const OwnedHandle file, OpenFile(path, 0, status));
+  if (!S_ISREG(status.st_mode)) return Fail(ErrorCode::kNotAFile, path);
   return ReadAll(path, file, max_bytes);
 }
 
 Result<FileIdentity> TrustedProgram(const std::string& path) {
   struct stat status = {};
   CS_ASSIGN_OR_RETURN(const OwnedHandle file,
-                      OpenRegular(path, O_NOFOLLOW, status));
+                      OpenFile(path, O_NOFOLLOW, status));
   CS_RETURN_IF_ERROR(CheckTrusted(path, status));
   return FileIdentity{status.st_dev, status.st_ino};
 }

@@ -22,6 +22,8 @@ RAW_KEY = "0x81018000"
 
 # The quota of one client, far above the 2,048 actions that are outstanding.
 LIMITS = {"outstanding_per_peer": 4096, "outstanding_total": 8192}
+# The service's, far above a batch for each quote of the quickest TPM.
+SERVICE_LIMITS = {"requests_per_s": 100_000, "batches_per_s": 10_000}
 
 manufactured = None  # The folder of the TPM that all are copies of.
 
@@ -41,6 +43,8 @@ class Stack(rig.Rig):
     def __init__(self, kind, delay_ms, max_batch=2048):
         super().__init__(config={"limits": {**LIMITS, "max_batch": max_batch}},
                          policy=POLICY)
+        self.service_extra = "[limits]\n" + "\n".join(
+            f"{name} = {value}" for name, value in SERVICE_LIMITS.items())
         self.kind = kind
         self.delay_ms = delay_ms
         self.load = None

@@ -52,8 +52,19 @@ def check(done, folder):
                   "without a proof: refused", "another server: refused"):
         expect(words in done.stdout.replace("at another", "another"), words,
                "is not in", done.stdout)
+    check_secrecy(folder, (folder / result[name]
+                           for name in ("grant", "receipt")))
     left = {p: c for p, c in processes().items() if str(folder) in c}
     expect(not left, "still running:", left)
+
+
+def check_secrecy(folder, tokens):
+    """No token is in a file that others may read."""
+    tokens = [token.read_bytes().strip() for token in tokens]
+    for path in folder.rglob("*"):
+        if path.is_file() and path.stat().st_mode & 0o044:
+            expect(not any(token in path.read_bytes() for token in tokens),
+                   path, "shows a token")
 
 
 def test_quickstart_as_root_separates_accounts():
@@ -71,7 +82,7 @@ def test_quickstart_as_root_separates_accounts():
 
 def test_quickstart_under_one_account():
     if os.geteuid() != 0:
-        return  # The test above was that.
+        raise rig.Skip("the test before this one was that")
     folder = pathlib.Path(tempfile.mkdtemp(prefix="countersign-qs."))
     # Not nobody: that is how the kernel shows users of other namespaces.
     somebody = pwd.getpwnam("daemon")
@@ -120,19 +131,47 @@ def test_quickstart_keeps_running_and_stops_when_asked():
         shutil.rmtree(folder)
 
 
+def check_refusal(folder, sentence, *more):
+    """A quickstart below `folder`, whose build has no programs, fails with
+    that sentence and leaves nothing behind that runs."""
+    (folder / "bin").mkdir()
+    done = subprocess.run(
+        [str(rig.SOURCE / "installers/quickstart"), "--dir",
+         str(folder / "out"), "--build-dir", str(folder), *more],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        check=False, timeout=120)
+    expect(done.returncode == 1, done.returncode)
+    expect(sentence in done.stderr, done.stderr)
+    left = {p: c for p, c in processes().items() if str(folder) in c}
+    expect(not left, "still running:", left)
+
+
 def test_quickstart_says_clearly_what_failed():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="countersign-qs."))
     try:
-        (folder / "bin").mkdir()  # A build without programs.
-        done = subprocess.run(
-            [str(rig.SOURCE / "installers/quickstart"), "--dir",
-             str(folder / "out"), "--build-dir", str(folder)],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            check=False, timeout=120)
-        expect(done.returncode == 1, done.returncode)
-        expect("lacks countersignd" in done.stderr, done.stderr)
-        left = {p: c for p, c in processes().items() if str(folder) in c}
-        expect(not left, "still running:", left)
+        folder.chmod(0o755)
+        check_refusal(folder, "lacks countersignd")
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_quickstart_names_a_missing_tpm():
+    if os.path.exists("/dev/tpmrm0"):
+        raise rig.Skip("this machine has a TPM")
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="countersign-qs."))
+    try:
+        folder.chmod(0o755)
+        check_refusal(folder, "there is no /dev/tpmrm0", "--tpm", "device")
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_quickstart_refuses_a_folder_that_its_accounts_may_not_enter():
+    if os.geteuid() != 0:
+        raise rig.Skip("only root runs it under several accounts")
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="countersign-qs."))
+    try:
+        check_refusal(folder, "may not enter")
     finally:
         shutil.rmtree(folder)
 

@@ -13,8 +13,8 @@
 #include "attest/base/digest.h"
 #include "attest/tpm/attest.h"
 #include "platform/esys_tpm.h"
+#include "tests/fails_with.h"
 #include "tests/fakes/swtpm_rig.h"
-#include "tests/platform/fails_with.h"
 
 namespace countersign::platform {
 namespace {

@@ -9,8 +9,8 @@
 #include "attest/tpm/make_credential.h"
 #include "attest/tpm/signature.h"
 #include "platform/esys_tpm.h"
+#include "tests/fails_with.h"
 #include "tests/fakes/swtpm_rig.h"
-#include "tests/platform/fails_with.h"
 
 namespace countersign::platform {
 namespace {

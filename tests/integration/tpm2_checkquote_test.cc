@@ -12,8 +12,8 @@
 
 #include "attest/base/digest.h"
 #include "attest/verifier/quote_verifier.h"
+#include "tests/fails_with.h"
 #include "tests/fakes/tpm_bytes.h"
-#include "tests/platform/fails_with.h"
 
 namespace countersign {
 namespace {

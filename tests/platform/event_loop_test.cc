@@ -8,7 +8,7 @@
 #include <atomic>
 #include <thread>
 
-#include "tests/platform/fails_with.h"
+#include "tests/fails_with.h"
 
 namespace countersign::platform {
 namespace {

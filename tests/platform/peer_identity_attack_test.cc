@@ -6,6 +6,7 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -16,7 +17,7 @@
 
 #include "platform/linux/peer_process.h"
 #include "platform/peer_identity.h"
-#include "tests/platform/fails_with.h"
+#include "tests/fails_with.h"
 #include "tests/platform/test_process.h"
 
 namespace countersign::platform {
@@ -234,8 +235,47 @@ TEST_F(PeerIdentityAttackTest, HashesWhatRunsAfterItsFileWasReplaced) {
   EXPECT_TRUE(identity->executable.deleted);
   EXPECT_FALSE(identity->executable.memfd);
   EXPECT_EQ(identity->executable.path, copy);
+  EXPECT_FALSE(PathLeadsTo(identity->executable));
   ExecutableHasher fresh;
   EXPECT_EQ(*fresh.Hash(*peer->OpenExecutable()), *before);
+}
+
+// A45: in a mount namespace of one's own, any file can have any name.
+TEST_F(PeerIdentityAttackTest, SeesThroughANameInAnotherMountNamespace) {
+  const std::string other = folder_ / "other";
+  fs::copy_file("/bin/sleep", other);
+  const ForkedChild attacker([&] {
+    if (::unshare(CLONE_NEWNS) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWNS)) {
+      ::_exit(77);
+    }
+    (void)::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+    if (::mount(other.c_str(), kAllowed.c_str(), nullptr, MS_BIND, nullptr)) {
+      ::_exit(77);
+    }
+    Exec(kAllowed, "100", "100");
+  });
+  const fs::path link = "/proc/" + std::to_string(attacker.pid()) + "/exe";
+  std::error_code ignored;
+  for (int i = 0; i < 1000; ++i) {
+    if (fs::read_symlink(link, ignored) == fs::canonical(kAllowed)) break;
+    ::usleep(1000);
+  }
+  if (fs::read_symlink(link, ignored) != fs::canonical(kAllowed)) {
+    GTEST_SKIP() << "mount namespaces are not allowed here";
+  }
+  const auto peer = PinnedPeer::FromProcess(OwnedHandle(
+      static_cast<Handle>(::syscall(SYS_pidfd_open, attacker.pid(), 0))));
+  ASSERT_TRUE(Succeeds(peer));
+  const auto identity = peer->Describe();
+  ASSERT_TRUE(Succeeds(identity));
+  EXPECT_EQ(identity->executable.path, fs::canonical(kAllowed).string());
+  EXPECT_FALSE(identity->executable.deleted);
+  EXPECT_FALSE(PathLeadsTo(identity->executable));
+
+  const auto plain = PinnedPeer::FromProcess(OwnedHandle(
+      static_cast<Handle>(::syscall(SYS_pidfd_open, ::getpid(), 0))));
+  ASSERT_TRUE(Succeeds(plain));
+  EXPECT_TRUE(PathLeadsTo(plain->Describe()->executable));
 }
 
 // A45: a running file cannot be overwritten in place.

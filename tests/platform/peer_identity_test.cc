@@ -2,13 +2,17 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
+#include <thread>
 
 #include "attest/base/digest.h"
-#include "tests/platform/fails_with.h"
+#include "platform/linux/proc_entry.h"
+#include "tests/fails_with.h"
 #include "tests/platform/test_process.h"
 
 namespace countersign::platform {
@@ -41,6 +45,73 @@ TEST(PinnedPeerTest, DescribesThisProcess) {
   if (::geteuid() == 0) {
     EXPECT_EQ(identity->user_name, "root");
   }
+}
+
+// A process that waits for a byte, forks from its main thread or from another
+// one, and says so.
+class Forker {
+ public:
+  explicit Forker(bool from_thread) {
+    (void)::socketpair(AF_UNIX, SOCK_STREAM, 0, ends_);
+    child_.emplace([this, from_thread] {
+      char byte = 0;
+      (void)!::read(ends_[1], &byte, 1);
+      std::thread other([&] {
+        if (from_thread) Fork();
+        (void)!::read(ends_[1], &byte, 1);  // Keeps the thread.
+      });
+      if (!from_thread) Fork();
+      other.join();
+    });
+    ::close(ends_[1]);  // So that the children end with this.
+  }
+  ~Forker() { ::close(ends_[0]); }
+  [[nodiscard]] pid_t pid() const { return child_->pid(); }
+  void ForkOne() {
+    char byte = 'x';
+    (void)!::write(ends_[0], &byte, 1);
+    (void)!::read(ends_[0], &byte, 1);
+  }
+
+ private:
+  void Fork() {
+    char byte = 'x';
+    if (::fork() == 0) {
+      ::close(ends_[0]);
+      (void)!::read(ends_[1], &byte, 1);
+      ::_exit(0);
+    }
+    (void)!::write(ends_[1], &byte, 1);
+  }
+  int ends_[2] = {-1, -1};
+  std::optional<ForkedChild> child_;
+};
+
+TEST(PinnedPeerTest, SeesAChildOfAnyThread) {
+  for (const bool from_thread : {false, true}) {
+    Forker forker(from_thread);
+    const auto peer = Pin(forker.pid());
+    ASSERT_TRUE(Succeeds(peer));
+    const auto before = peer->HasChildren();
+    ASSERT_TRUE(Succeeds(before));
+    EXPECT_FALSE(*before);
+    EXPECT_FALSE(*IsAnybodysParent(peer->pid()));
+    forker.ForkOne();
+    const auto after = peer->HasChildren();
+    ASSERT_TRUE(Succeeds(after));
+    EXPECT_TRUE(*after);
+    EXPECT_TRUE(*IsAnybodysParent(peer->pid()));
+  }
+}
+
+TEST(PinnedPeerTest, RejectsAskingWhoseChildrenAreGone) {
+  ForkedChild child([] {
+    while (true) ::pause();
+  });
+  const auto peer = Pin(child.pid());
+  ASSERT_TRUE(Succeeds(peer));
+  child.KillAndReap();
+  EXPECT_TRUE(FailsWith(peer->HasChildren(), ErrorCode::kPeerGone));
 }
 
 TEST(PinnedPeerTest, ListsTheParentsNearestFirst) {

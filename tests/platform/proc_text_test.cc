@@ -1,6 +1,6 @@
 #include "platform/linux/proc_text.h"
 
-#include "tests/platform/fails_with.h"
+#include "tests/fails_with.h"
 
 namespace countersign::platform {
 namespace {

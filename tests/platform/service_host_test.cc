@@ -6,7 +6,7 @@
 
 #include <cstring>
 
-#include "tests/platform/fails_with.h"
+#include "tests/fails_with.h"
 #include "tests/platform/test_process.h"
 
 namespace countersign::platform {

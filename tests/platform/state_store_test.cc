@@ -9,7 +9,7 @@
 #include <fstream>
 
 #include "attest/base/sqlite.h"
-#include "tests/platform/fails_with.h"
+#include "tests/fails_with.h"
 #include "tests/platform/test_process.h"
 
 namespace countersign::platform {

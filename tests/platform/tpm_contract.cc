@@ -4,7 +4,7 @@
 #include "attest/tpm/attest.h"
 #include "attest/tpm/make_credential.h"
 #include "attest/tpm/signature.h"
-#include "tests/platform/fails_with.h"
+#include "tests/fails_with.h"
 
 namespace countersign::platform {
 namespace {

@@ -17,12 +17,31 @@ std::string_view KindName(TokenKind kind) {
 }
 
 void WriteToken(JsonWriter& json, const TokenRow& row) {
-  json.String("id", TokenId(row))
+  json.String("id", TokenId(row.secret_sha256))
       .String("kind", KindName(row.kind))
       .Int("max_uses", row.max_uses)
       .Int("uses", row.uses)
       .Int("expires_at_ms", row.expires_ms)
       .Bool("revoked", row.revoked);
+}
+
+// The token as it is now, and a ledger entry that says what became of it.
+Status Keep(Installation& service, const TokenRow& row,
+            const std::string& what) {
+  CS_RETURN_IF_ERROR(service.ledger().CheckHead());
+  v1::LedgerEntry entry;
+  entry.set_kind(v1::ENTRY_KIND_ADMIN);
+  entry.set_detail(std::string(KindName(row.kind)) + " token " +
+                   TokenId(row.secret_sha256) + " " + what);
+  uint64_t index = 0;
+  const auto keep = [&](StoreTransaction& transaction) -> Status {
+    CS_RETURN_IF_ERROR(transaction.PutToken(row));
+    CS_ASSIGN_OR_RETURN(index,
+                        service.ledger().Append(transaction, {&entry, 1}));
+    return {};
+  };
+  CS_RETURN_IF_ERROR(service.store().Write(keep));
+  return service.ledger().Publish(index);
 }
 
 Result<int> Create(Installation& service, const Console& console, bool admin,
@@ -33,10 +52,9 @@ Result<int> Create(Installation& service, const Console& console, bool admin,
             : MintEnrollmentToken(
                   service.keys().service.public_key().thumbprint(), uses,
                   now_ms, ttl_s);
-  const auto keep = [&](StoreTransaction& transaction) {
-    return transaction.PutToken(token.row);
-  };
-  CS_RETURN_IF_ERROR(service.store().Write(keep));
+  CS_RETURN_IF_ERROR(
+      Keep(service, token.row,
+           admin ? "made" : "made for " + std::to_string(uses) + " devices"));
   if (console.json()) {
     JsonWriter json;
     json.BeginObject().String("token", token.text);
@@ -47,7 +65,7 @@ Result<int> Create(Installation& service, const Console& console, bool admin,
   }
   console.PrintRaw(token.text);
   console.Note(std::string(KindName(token.row.kind)) + " token " +
-               TokenId(token.row) + ", good until " +
+               TokenId(token.row.secret_sha256) + ", good until " +
                TimeText(token.row.expires_ms) + "; it is not shown again");
   return 0;
 }
@@ -71,8 +89,9 @@ Result<int> List(Installation& service, const Console& console) {
     WriteToken(json, row);
     json.EndObject();
     if (console.json()) continue;
-    console.Print(TokenId(row) + "  " + std::string(KindName(row.kind)) +
-                  "  used " + std::to_string(row.uses) + " of " +
+    console.Print(TokenId(row.secret_sha256) + "  " +
+                  std::string(KindName(row.kind)) + "  used " +
+                  std::to_string(row.uses) + " of " +
                   std::to_string(row.max_uses) + "  until " +
                   TimeText(row.expires_ms) + (row.revoked ? "  revoked" : ""));
   }
@@ -85,12 +104,9 @@ Result<int> Revoke(Installation& service, const Console& console,
                    const std::string& id) {
   CS_ASSIGN_OR_RETURN(auto rows, Tokens(service));
   for (TokenRow& row : rows) {
-    if (TokenId(row) != id) continue;
+    if (TokenId(row.secret_sha256) != id) continue;
     row.revoked = true;
-    const auto keep = [&](StoreTransaction& transaction) {
-      return transaction.PutToken(row);
-    };
-    CS_RETURN_IF_ERROR(service.store().Write(keep));
+    CS_RETURN_IF_ERROR(Keep(service, row, "revoked"));
     console.Note("Token " + id + " is revoked.");
     return 0;
   }

@@ -20,6 +20,8 @@ CREATE TABLE enrollments(
   token BLOB, token_sha256 BLOB NOT NULL, nonce BLOB NOT NULL,
   secret BLOB NOT NULL, expires_ms INTEGER NOT NULL,
   device_id BLOB NOT NULL) STRICT;
+CREATE INDEX enrollments_by_expiry ON enrollments(expires_ms)
+  WHERE length(device_id) = 0;
 CREATE TABLE devices(
   id BLOB PRIMARY KEY, record BLOB NOT NULL, host BLOB NOT NULL,
   ak_name BLOB NOT NULL, enrolled_ms INTEGER NOT NULL,

@@ -38,7 +38,7 @@ class SqliteUnit final : public StoreTransaction {
   [[nodiscard]] Status AddChallenge(const ChallengeRow& row) override;
   [[nodiscard]] Result<std::optional<ChallengeRow>> TakeChallenge(
       ByteSpan nonce) override;
-  [[nodiscard]] Status DropExpired(int64_t before_ms) override;
+  [[nodiscard]] Status DropExpired(int64_t now_ms) override;
   [[nodiscard]] Status PutSubjectKey(std::string_view subject,
                                      ByteSpan key) override;
   [[nodiscard]] Status PutSecret(std::string_view name,

@@ -4,6 +4,9 @@
 namespace countersign::authz {
 namespace {
 
+constexpr int64_t kKeepChallengesMs = 10 * 60 * 1000;
+constexpr int64_t kKeepReceiptsMs = 24 * 3600 * 1000;
+
 TokenRow ReadToken(const SqliteStatement& row) {
   return {.secret_sha256 = DigestAt(row, 0),
           .kind = row.Int(1) == 1 ? TokenKind::kAdmin : TokenKind::kEnroll,
@@ -251,16 +254,22 @@ Result<std::optional<ChallengeRow>> SqliteUnit::TakeChallenge(ByteSpan nonce) {
   });
 }
 
-Status SqliteUnit::DropExpired(int64_t before_ms) {
+Status SqliteUnit::DropExpired(int64_t now_ms) {
   CS_ASSIGN_OR_RETURN(
       auto challenges,
       connection_.Use("DELETE FROM challenges WHERE expires_ms < ?1"));
-  challenges->Bind(1, before_ms);
+  challenges->Bind(1, now_ms - kKeepChallengesMs);
   CS_RETURN_IF_ERROR(challenges->Run());
+  CS_ASSIGN_OR_RETURN(
+      auto enrollments,
+      connection_.Use("DELETE FROM enrollments WHERE expires_ms < ?1 AND "
+                      "length(device_id) = 0"));
+  enrollments->Bind(1, now_ms - kKeepChallengesMs);
+  CS_RETURN_IF_ERROR(enrollments->Run());
   CS_ASSIGN_OR_RETURN(
       auto receipts,
       connection_.Use("DELETE FROM receipts WHERE expires_s < ?1"));
-  receipts->Bind(1, before_ms / 1000);
+  receipts->Bind(1, (now_ms - kKeepReceiptsMs) / 1000);
   return receipts->Run();
 }
 

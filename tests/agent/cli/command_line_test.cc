@@ -1,18 +1,14 @@
 // The real program, called as people and scripts call it.
+#include "tests/agent/cli/command_line.h"
+
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <stdlib.h>
+#include <signal.h>
 #include <sys/stat.h>
 
-#include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
+#include <thread>
 
-#include "attest/base/digest.h"
 #include "tests/agent/cli/bundle_maker.h"
-#include "tests/agent/cli/program.h"
-#include "tests/agent/cli/scripted_daemon.h"
 
 namespace countersign::agent {
 namespace {
@@ -21,47 +17,6 @@ using nlohmann::json;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
-
-const std::string kSession = "000102030405060708090a0b0c0d0e0f";
-
-std::string SessionBytes() { return AsString(*FromHex(kSession)); }
-
-std::string Slurp(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-class CommandLineTest : public ::testing::Test {
- protected:
-  CommandLineTest() {
-    std::string pattern = "/tmp/countersign-cli-XXXXXX";
-    folder_ = mkdtemp(pattern.data());
-    socket_ = folder_ + "/agent.sock";
-  }
-  ~CommandLineTest() override {
-    daemon_.reset();
-    std::filesystem::remove_all(folder_);
-  }
-
-  void Answer(ScriptedDaemon::Script script) {
-    daemon_ = std::make_unique<ScriptedDaemon>(socket_, std::move(script));
-  }
-  void AnswerError(ErrorCode code, const std::string& detail = "") {
-    Answer([=](const v1::Request&) -> Result<v1::Response> {
-      return Fail(code, detail);
-    });
-  }
-  Ran Cli(std::vector<std::string> arguments, const std::string& input = "") {
-    return RunCli(std::move(arguments), {{"COUNTERSIGN_SOCKET", socket_}},
-                  input);
-  }
-
-  std::string folder_;
-  std::string socket_;
-  std::unique_ptr<ScriptedDaemon> daemon_;
-};
 
 TEST_F(CommandLineTest, ShowsAnExampleFirstInEveryHelp) {
   const std::vector<std::vector<std::string>> commands{
@@ -206,123 +161,8 @@ TEST_F(CommandLineTest, EnrollSendsTokenAndCaAsBytes) {
   EXPECT_THAT(ran.out + ran.err, Not(HasSubstr("secret")));
 }
 
-Result<v1::Response> Permit(const v1::Request& request) {
-  v1::Response response;
-  v1::AuthorizeResponse& answer = *response.mutable_authorize();
-  answer.set_decision("permit");
-  answer.set_sequence(7);
-  answer.set_ledger_index(9);
-  answer.set_action_digest(std::string(32, '\x01'));
-  answer.set_grant("grant.token");
-  answer.set_receipt("receipt.token");
-  if (request.authorize().want_bundle()) answer.set_bundle("bundle");
-  return response;
-}
-
-TEST_F(CommandLineTest, AuthorizeBindsTheRequestAndWritesPrivateFiles) {
-  Answer(Permit);
-  const Ran ran = Cli({"authorize",
-                       "--session",
-                       kSession,
-                       "--name",
-                       "http:POST",
-                       "--resource",
-                       "https://api.example/1",
-                       "--purpose",
-                       "test",
-                       "--audience",
-                       "https://api.example",
-                       "--request-file",
-                       "-",
-                       "--bundle-out",
-                       folder_ + "/b",
-                       "--grant-out",
-                       folder_ + "/g",
-                       "--receipt-out",
-                       folder_ + "/r",
-                       "--json"},
-                      "the body");
-  EXPECT_EQ(ran.exit_code, 0) << ran.out << ran.err;
-  const v1::AuthorizeRequest asked = daemon_->asked().at(0).request.authorize();
-  EXPECT_EQ(asked.session_id(), SessionBytes());
-  EXPECT_EQ(asked.request_sha256(), AsString(Sha256(AsBytes("the body"))));
-  EXPECT_EQ(asked.grant_audience(), "https://api.example");
-  EXPECT_TRUE(asked.want_bundle());
-  const json answer = json::parse(ran.out);
-  EXPECT_EQ(answer.at("decision"), "permit");
-  EXPECT_EQ(answer.at("reason"), nullptr);
-  EXPECT_EQ(answer.at("ledger_index"), 9);
-  EXPECT_EQ(answer.at("action_digest").get<std::string>().substr(0, 4), "0101");
-  EXPECT_EQ(Slurp(folder_ + "/b"), "bundle");
-  EXPECT_EQ(Slurp(folder_ + "/g"), "grant.token");
-  EXPECT_EQ(Slurp(folder_ + "/r"), "receipt.token");
-  for (const char* name : {"/b", "/g", "/r"}) {
-    struct stat found {};
-    ASSERT_EQ(stat((folder_ + name).c_str(), &found), 0);
-    EXPECT_EQ(found.st_mode & 07777, 0600u) << name;
-  }
-}
-
-TEST_F(CommandLineTest, AuthorizePutsATokenAloneOnStdout) {
-  Answer(Permit);
-  const Ran ran = RunCli(
-      {"authorize", "--name", "a:b", "--resource", "x:y", "--purpose", "test",
-       "--grant-out", "-"},
-      {{"COUNTERSIGN_SOCKET", socket_}, {"COUNTERSIGN_SESSION", kSession}});
-  EXPECT_EQ(ran.exit_code, 0);
-  EXPECT_EQ(ran.out, "grant.token");
-  EXPECT_THAT(ran.err, HasSubstr("permit"));
-}
-
-TEST_F(CommandLineTest, AuthorizeReplacesALinkInsteadOfFollowingIt) {
-  Answer(Permit);
-  std::ofstream(folder_ + "/victim") << "mine";
-  std::filesystem::create_symlink(folder_ + "/victim", folder_ + "/g");
-  const Ran ran =
-      Cli({"authorize", "--session", kSession, "--name", "a:b", "--resource",
-           "x:y", "--purpose", "test", "--grant-out", folder_ + "/g"});
-  EXPECT_EQ(ran.exit_code, 0);
-  EXPECT_EQ(Slurp(folder_ + "/victim"), "mine");
-  EXPECT_EQ(Slurp(folder_ + "/g"), "grant.token");
-}
-
-TEST_F(CommandLineTest, AuthorizeEndsWithTheDecision) {
-  struct {
-    const char* decision;
-    std::optional<ErrorCode> reason;
-    int exit_code;
-  } const kCases[] = {{"deny", std::nullopt, 10},
-                      {"deny", ErrorCode::kPolicyDenied, 10},
-                      {"deny", ErrorCode::kSessionEnded, 12},
-                      {"approval_required", std::nullopt, 11},
-                      {"approval_required", ErrorCode::kApprovalRequired, 11}};
-  for (const auto& test : kCases) {
-    Answer([&](const v1::Request&) -> Result<v1::Response> {
-      v1::Response response;
-      response.mutable_authorize()->set_decision(test.decision);
-      if (test.reason.has_value()) {
-        *response.mutable_authorize()->mutable_reason() =
-            ToErrorInfo({*test.reason, ""});
-      }
-      return response;
-    });
-    const std::vector<std::string> arguments{
-        "authorize", "--session",   kSession,      "--name",
-        "a:b",       "--resource",  "x:y",         "--purpose",
-        "test",      "--grant-out", folder_ + "/g"};
-    EXPECT_EQ(Cli(arguments).exit_code, test.exit_code);
-    auto machine = arguments;
-    machine.emplace_back("--json");
-    const Ran ran = Cli(machine);
-    EXPECT_EQ(ran.exit_code, test.exit_code);
-    EXPECT_EQ(json::parse(ran.out).at("decision"), test.decision);
-    EXPECT_FALSE(std::filesystem::exists(folder_ + "/g"));
-    daemon_.reset();
-  }
-}
-
 TEST_F(CommandLineTest, RefusesSessionIdsThatAreNone) {
-  Answer(Permit);
+  AnswerError(ErrorCode::kInternal);
   for (const char* id : {"", "00", "zz0102030405060708090a0b0c0d0e0f"}) {
     const Ran ran =
         Cli({"dpop", "--session", id, "--method", "GET", "--uri", "https://a"});
@@ -448,10 +288,27 @@ TEST_F(CommandLineTest, RunEndsACommandThatGotNoSession) {
     }
     return Fail(ErrorCode::kWorkloadNotAllowed, "not this one");
   });
-  const Ran ran = Cli({"run", "--purpose", "t", "--", "sleep", "60"});
+  const std::string trace = folder_ + "/ran";
+  const Ran ran = Cli({"run", "--purpose", "t", "--", "sh", "-c",
+                       "touch " + trace + "; sleep 60"});
   EXPECT_EQ(ran.exit_code, 10);
+  EXPECT_FALSE(std::filesystem::exists(trace));
   EXPECT_THAT(ran.err, HasSubstr("not this one"));
   EXPECT_TRUE(daemon_->asked().back().request.has_close_session());
+}
+
+TEST_F(CommandLineTest, RunPassesASignalOnWhileTheSessionIsBeingOpened) {
+  Answer([](const v1::Request& request) -> Result<v1::Response> {
+    if (!request.open_session().session_id().empty()) {
+      std::this_thread::sleep_for(std::chrono::seconds(1));
+    }
+    return OpenAndClose(request);
+  });
+  const Ran ran =
+      RunProgram({"timeout", "--foreground", "--preserve-status", "0.3",
+                  BinFolder() + "/countersign", "--socket", socket_, "run",
+                  "--purpose", "t", "--", "sleep", "60"});
+  EXPECT_EQ(ran.exit_code, 128 + SIGTERM);
 }
 
 TEST_F(CommandLineTest, RunSaysThatThereIsNoSuchCommand) {
@@ -507,6 +364,7 @@ TEST_F(CommandLineTest, VerifyAndExportWorkWithoutADaemon) {
   EXPECT_EQ(machine.exit_code, 0);
   const json report = json::parse(machine.out);
   EXPECT_EQ(report.at("ok"), true);
+  EXPECT_EQ(report.at("complete"), true);
   EXPECT_EQ(report.at("absent"), json::array());
   EXPECT_EQ(report.at("parts").size(), 16u);
   EXPECT_EQ(report.at("facts").at("decision_index"), 4);
@@ -515,6 +373,57 @@ TEST_F(CommandLineTest, VerifyAndExportWorkWithoutADaemon) {
            "--out", folder_ + "/quote"});
   EXPECT_EQ(exported.exit_code, 0) << exported.err;
   EXPECT_THAT(exported.out, HasSubstr("tpm2_checkquote"));
+}
+
+TEST_F(CommandLineTest, VerifyTakesNoPartForTheWholeUnlessAsked) {
+  BundleMaker maker;
+  maker.WriteTrust(folder_ + "/trust");
+  v1::EvidenceBundle bundle = maker.Build();
+  bundle.clear_session_entry();
+  const std::vector<std::string> verify{"verify", "-", "--trust",
+                                        folder_ + "/trust"};
+  auto arguments = verify;
+  const Ran plain = Cli(arguments, bundle.SerializeAsString());
+  EXPECT_EQ(plain.exit_code, 5);
+  EXPECT_THAT(plain.err, HasSubstr("absent: session_entry, order"));
+  arguments.emplace_back("--json");
+  const Ran machine = Cli(arguments, bundle.SerializeAsString());
+  EXPECT_EQ(machine.exit_code, 5);
+  json report = json::parse(machine.out);
+  EXPECT_EQ(report.at("ok"), false);
+  EXPECT_EQ(report.at("complete"), false);
+  EXPECT_EQ(report.at("error").at("reason"), "evidence_incomplete");
+  arguments.emplace_back("--allow-partial");
+  const Ran partial = Cli(arguments, bundle.SerializeAsString());
+  EXPECT_EQ(partial.exit_code, 0);
+  report = json::parse(partial.out);
+  EXPECT_EQ(report.at("ok"), true);
+  EXPECT_EQ(report.at("complete"), false);
+  // What is there has to hold all the same.
+  bundle.set_decision("deny");
+  EXPECT_EQ(Cli(arguments, bundle.SerializeAsString()).exit_code, 5);
+}
+
+TEST_F(CommandLineTest, SaysOfWhatIsNoFileThatItIsNone) {
+  BundleMaker().WriteTrust(folder_ + "/trust");
+  const std::vector<std::vector<std::string>> commands{
+      {"verify", "/dev/null", "--trust", folder_ + "/trust"},
+      {"authorize", "--session", kSession, "--name", "a:b", "--resource", "x:y",
+       "--purpose", "test", "--request-file", folder_}};
+  for (const auto& command : commands) {
+    const Ran ran = Cli(command);
+    EXPECT_EQ(ran.exit_code, 2) << command[0];
+    EXPECT_THAT(ran.err, HasSubstr("not a regular file")) << command[0];
+    EXPECT_THAT(ran.err,
+                HasSubstr(command[0] == "verify" ? "/dev/null" : folder_));
+  }
+}
+
+TEST_F(CommandLineTest, FailsIfItsAnswerIsLost) {
+  const Ran ran = RunProgram(
+      {"sh", "-c", BinFolder() + "/countersign completion bash > /dev/full"});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("standard output"));
 }
 
 TEST_F(CommandLineTest, VerifyEndsWith5AndNamesTheReason) {

@@ -438,12 +438,63 @@ TEST(VerifyBundleTest, NamesAbsentParts) {
   bundle.clear_decision_entry();
   bundle.clear_receipt();
   const BundleReport report = Verify(bundle);
-  EXPECT_TRUE(report.ok());
+  EXPECT_TRUE(report.sound());
   for (const Part part : {Part::kSessionEntry, Part::kDecisionEntry,
                           Part::kCheckpoint, Part::kOrder, Part::kReceipt}) {
     EXPECT_EQ(Outcome(report, part), "absent") << PartId(part);
   }
   EXPECT_EQ(Outcome(report, Part::kGrant), "holds");
+}
+
+// True as far as they go, and nothing to rely on.
+TEST(VerifyBundleTest, RejectsABundleThatIsNotTheWholeOfAnAction) {
+  struct {
+    const char* lacks;  // The first required part that is absent.
+    std::function<void(EvidenceBundle&)> clear;
+  } const kCases[] = {
+      {"session_quote",  // Only the device record is left.
+       [](EvidenceBundle& b) {
+         EvidenceBundle alone;
+         *alone.mutable_device_record() = b.device_record();
+         b = alone;
+       }},
+      {"session_quote",
+       [](EvidenceBundle& b) {
+         b.clear_session();
+         b.clear_session_entry();
+         b.clear_client_attestation();
+       }},
+      {"action_quote",
+       [](EvidenceBundle& b) {
+         b.clear_action();
+         b.clear_decision_entry();
+         b.clear_decision();
+         b.clear_grant();
+         b.clear_receipt();
+       }},
+      {"session_entry", [](EvidenceBundle& b) { b.clear_session_entry(); }},
+      {"decision_entry", [](EvidenceBundle& b) { b.clear_decision_entry(); }},
+  };
+  for (const auto& test : kCases) {
+    EvidenceBundle bundle = SharedBundle();
+    test.clear(bundle);
+    const BundleReport report = Verify(bundle);
+    EXPECT_TRUE(report.sound()) << test.lacks;
+    EXPECT_FALSE(report.complete()) << test.lacks;
+    EXPECT_FALSE(report.ok()) << test.lacks;
+    const Error error = report.FirstError();
+    EXPECT_EQ(error.code, ErrorCode::kEvidenceIncomplete);
+    EXPECT_TRUE(error.detail.starts_with("absent: " + std::string(test.lacks)))
+        << error.detail;
+  }
+}
+
+TEST(VerifyBundleTest, AcceptsAnActionWithoutGrantReceiptAndAttestation) {
+  EvidenceBundle bundle = SharedBundle();
+  bundle.clear_grant();
+  bundle.clear_receipt();
+  bundle.clear_client_attestation();
+  EXPECT_TRUE(Verify(bundle).ok());
 }
 
 TEST(VerifyBundleTest, RejectsPartsWhoseFoundationIsAbsent) {

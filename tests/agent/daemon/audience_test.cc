@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/platform/fails_with.h"
+#include "tests/fails_with.h"
 
 namespace countersign::agent {
 namespace {

@@ -7,7 +7,7 @@
 #include "attest/jose/dpop.h"
 #include "attest/statement/statement.h"
 #include "tests/agent/daemon/daemon_rig.h"
-#include "tests/platform/fails_with.h"
+#include "tests/fails_with.h"
 
 namespace countersign::agent {
 namespace {

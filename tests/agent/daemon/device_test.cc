@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "attest/jose/signed_answer.h"
+#include "tests/fails_with.h"
 #include "tests/fakes/fake_tpm.h"
-#include "tests/platform/fails_with.h"
 
 namespace countersign::agent {
 namespace {

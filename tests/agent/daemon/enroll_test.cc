@@ -6,7 +6,7 @@
 #include <fstream>
 
 #include "tests/agent/daemon/daemon_rig.h"
-#include "tests/platform/fails_with.h"
+#include "tests/fails_with.h"
 
 namespace countersign::agent {
 namespace {

@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "tests/agent/daemon/daemon_rig.h"
-#include "tests/platform/fails_with.h"
+#include "tests/fails_with.h"
 
 namespace countersign::agent {
 namespace {
@@ -30,12 +30,24 @@ class FaultsTest : public testing::Test {
   Result<v1::AuthorizeResponse> Authorize() {
     return rig_.Authorize(*client_, session_);
   }
+  Result<v1::Response> SignDpop() {
+    v1::Request ask;
+    ask.mutable_sign_dpop()->set_session_id(session_);
+    ask.mutable_sign_dpop()->set_method("GET");
+    ask.mutable_sign_dpop()->set_uri("https://api.test/");
+    return client_->Call(std::move(ask), seconds(20));
+  }
   // The cause has ended: new actions are granted again.
   bool Heals() {
     return Eventually([this] {
       const auto answer = Authorize();
       return answer.has_value() && answer->decision() == "permit";
     });
+  }
+  void CloseSession() {
+    v1::Request request;
+    request.mutable_close_session()->set_session_id(session_);
+    ASSERT_TRUE(Succeeds(client_->Call(std::move(request), seconds(5))));
   }
   // Every number from 0 on, once, in one journal.
   void ExpectOneUnbrokenJournal() {
@@ -191,8 +203,39 @@ TEST_F(FaultsTest, ServiceThatLostABatchGetsANewJournalAndNotAStandstill) {
 TEST_F(FaultsTest, RevokedDeviceIsToldSoAndDoesNotLoop) {
   rig_.service.RevokeDevice();
   EXPECT_TRUE(FailsWith(Authorize(), ErrorCode::kDeviceRevoked));
+  const v1::StatusResponse status = rig_.Status();
+  EXPECT_EQ(status.device_error().reason(), "device_revoked");
+  EXPECT_EQ(status.sessions(), 0u);
+  EXPECT_EQ(status.undelivered_batches(), 0u);
+  EXPECT_TRUE(FailsWith(Authorize(), ErrorCode::kSessionEnded));
   std::this_thread::sleep_for(milliseconds(300));
   EXPECT_LE(rig_.service.requests("/v1/actions"), 2);
+}
+
+// The end of a session is owed to the service even if it takes nothing.
+TEST_F(FaultsTest, RevokedDeviceWithASessionToEndDoesNotLoop) {
+  rig_.service.RevokeDevice();
+  CloseSession();
+  EXPECT_TRUE(Eventually([&] { return rig_.Status().has_device_error(); }));
+  const int quotes = rig_.tpm.quotes();
+  std::this_thread::sleep_for(milliseconds(300));
+  EXPECT_EQ(rig_.tpm.quotes(), quotes);
+  EXPECT_LE(rig_.service.requests("/v1/actions"), 2);
+}
+
+TEST_F(FaultsTest, LastingRefusalIsMetLessAndLessOften) {
+  rig_.service.SetRefusal(ErrorCode::kWrongTenant, 0);
+  rig_.service.Set(Mode::kRefuse, "/v1/actions");
+  EXPECT_TRUE(FailsWith(Authorize(), ErrorCode::kWrongTenant));
+  CloseSession();
+  std::this_thread::sleep_for(milliseconds(1500));
+  // At once, with a new journal, and after a second.
+  EXPECT_LE(rig_.service.requests("/v1/actions"), 4);
+  rig_.service.Set(Mode::kAnswer, "");
+  EXPECT_TRUE(Eventually([&] {
+    return rig_.service.session_ends() ==
+           std::vector<std::string>{"client_closed"};
+  }));
 }
 
 // F04
@@ -285,6 +328,35 @@ TEST_F(FaultsTest, StaleLeaseWithoutTheServiceStopsTheSession) {
   EXPECT_EQ(rig_.Status().actions(), 0u);
   rig_.service.Set(Mode::kAnswer, "");
   EXPECT_TRUE(Heals());
+}
+
+// A proof is a use of the session, too: an uplink that withholds revocations
+// must not keep its key at work.
+TEST_F(FaultsTest, StaleLeaseIsRenewedBeforeADpopProofIsSigned) {
+  rig_.clock.monotonic_ms += 121'000;
+  const int before = rig_.service.requests("/v1/challenges");
+  EXPECT_TRUE(Succeeds(SignDpop()));
+  EXPECT_EQ(rig_.service.requests("/v1/challenges"), before + 1);
+  EXPECT_TRUE(Succeeds(SignDpop()));
+  EXPECT_EQ(rig_.service.requests("/v1/challenges"), before + 1);
+  EXPECT_EQ(rig_.Status().actions(), 0u);  // It is no action.
+}
+
+TEST_F(FaultsTest, StaleLeaseWithoutTheServiceStopsDpopProofs) {
+  rig_.service.Set(Mode::kUnreachable, "");
+  EXPECT_TRUE(Succeeds(SignDpop()));  // Fresh: nobody is asked.
+  rig_.clock.monotonic_ms += 121'000;
+  EXPECT_TRUE(FailsWith(SignDpop(), ErrorCode::kServiceUnreachable));
+  rig_.service.Set(Mode::kAnswer, "");
+  EXPECT_TRUE(Heals());
+  EXPECT_TRUE(Succeeds(SignDpop()));
+}
+
+TEST_F(FaultsTest, NoDpopProofForASessionThatTheServiceEnded) {
+  rig_.service.EndSession(session_, "user_revoked");
+  EXPECT_TRUE(Succeeds(SignDpop()));  // The lease is what it is promised.
+  rig_.clock.monotonic_ms += 121'000;
+  EXPECT_TRUE(FailsWith(SignDpop(), ErrorCode::kSessionEnded));
 }
 
 TEST_F(FaultsTest, OldEpochNonceIsRenewedBeforeItIsQuoted) {

@@ -11,7 +11,7 @@
 #include "attest/statement/merkle.h"
 #include "attest/statement/statement.h"
 #include "countersign/v1/statements.pb.h"
-#include "tests/platform/fails_with.h"
+#include "tests/fails_with.h"
 
 namespace countersign::agent {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "agent/ipc/messages.h"
 #include "tests/agent/loop_thread.h"
-#include "tests/platform/fails_with.h"
+#include "tests/fails_with.h"
 
 namespace countersign::agent {
 namespace {

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "tests/agent/ipc/echo_server.h"
-#include "tests/platform/fails_with.h"
+#include "tests/fails_with.h"
 
 namespace countersign::agent {
 namespace {

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "tests/platform/fails_with.h"
+#include "tests/fails_with.h"
 
 namespace countersign::agent {
 namespace {

@@ -7,7 +7,7 @@
 #include "agent/ipc/client.h"
 #include "platform/host.h"
 #include "tests/agent/ipc/echo_server.h"
-#include "tests/platform/fails_with.h"
+#include "tests/fails_with.h"
 
 namespace countersign::agent {
 namespace {

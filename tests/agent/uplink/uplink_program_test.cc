@@ -38,6 +38,7 @@ class UplinkProgramTest : public ::testing::Test {
     argv.insert(argv.end(), more.begin(), more.end());
     auto child = HeldChild::Spawn(argv);
     EXPECT_TRUE(child->Release({}).has_value());
+    child->Continue();
     return *std::move(child);
   }
   HeldChild StartWith(const std::string& socket) {

@@ -210,8 +210,9 @@ TEST_F(ApiTest, KnowsItsRoutesAndMethods) {
 // A40: over the table itself, so that a new route is covered as it appears.
 TEST_F(ApiTest, RefusesEveryAdminRouteWithoutGoodCredentials) {
   const std::string revoked = rig_.NewAdminToken();
-  auto row = rig_.Look(
-      [&](StoreView& view) { return view.FindToken(*AdminTokenKey(revoked)); });
+  auto row = rig_.Look([&](StoreView& view) {
+    return view.FindToken(*AdminTokenKey("Bearer " + revoked));
+  });
   row->revoked = true;
   ASSERT_TRUE(rig_.store
                   ->Write([&](StoreTransaction& transaction) {
@@ -301,6 +302,10 @@ TEST_F(ApiTest, RevokesADeviceInTheLedgerAndItsSessions) {
   EXPECT_EQ(ledger[before].kind(), v1::ENTRY_KIND_REVOCATION);
   EXPECT_EQ(ledger[before + 1].kind(), v1::ENTRY_KIND_SESSION_END);
   EXPECT_EQ(json::parse(response.body)["revoked_index"], before);
+  const v1::LedgerEntry entry = rig_.Ledger()[before];
+  EXPECT_EQ(entry.kind(), v1::ENTRY_KIND_REVOCATION);
+  EXPECT_EQ(entry.detail(),
+            "admin token " + TokenId(AdminTokenKey(admin).value()));
   // A second time changes nothing.
   EXPECT_EQ(
       json::parse(Ask("POST", "/v1/devices/" + id + "/revoke", "", "", admin)

@@ -71,6 +71,15 @@ class AuthorizeTest : public testing::Test {
     EXPECT_TRUE(entry.grant_jti().empty());
   }
 
+  void RenewEpoch() {
+    v1::ChallengeRequest request;
+    request.set_purpose("epoch");
+    request.set_device_id(AsString(laptop_.device.device_id));
+    request.set_request_nonce(verifier::RandomString(16));
+    laptop_.epoch_nonce = ToBytes(
+        AsBytes(IssueChallenge(*rig_.service, request, kConnection)->nonce()));
+  }
+
   jose::KeySet Keys() const {
     jose::KeySet keys;
     keys.Add(rig_.service_key.public_key());
@@ -457,12 +466,7 @@ TEST_F(AuthorizeTest, DeniesTheSessionOfAnotherDevice) {
 
 TEST_F(AuthorizeTest, DeniesASessionThatHasExpired) {
   rig_.clock.Advance(900'000);
-  v1::ChallengeRequest request;
-  request.set_purpose("epoch");
-  request.set_device_id(AsString(laptop_.device.device_id));
-  request.set_request_nonce(verifier::RandomString(16));
-  laptop_.epoch_nonce = ToBytes(
-      AsBytes(IssueChallenge(*rig_.service, request, kConnection)->nonce()));
+  RenewEpoch();
   ExpectDenied(laptop_.Authorize(session_), ErrorCode::kSessionExpired);
 }
 
@@ -611,6 +615,64 @@ TEST_F(AuthorizeTest, VerifiesAReceiptOnce) {
   EXPECT_EQ(good.ledger_index(), decision.ledger_index());
   EXPECT_EQ(good.subject(), SubjectOf(session_.binding));
   EXPECT_EQ(verify().error().number(), Number(ErrorCode::kReceiptUsed));
+}
+
+class ReceiptTest : public AuthorizeTest {
+ protected:
+  v1::ReceiptVerifyRequest NewReceipt() {
+    v1::ReceiptVerifyRequest request;
+    request.set_receipt(laptop_.Authorize(session_).receipt());
+    request.set_audience("https://api.example");
+    request.set_method("POST");
+    request.set_uri("https://api.example/orders/1");
+    request.set_request_sha256(AsString(Sha256(AsBytes("body"))));
+    return request;
+  }
+  // Refused, and without a word of whose it was.
+  void ExpectReceiptRefused(const v1::ReceiptVerifyRequest& request,
+                            ErrorCode code) {
+    const auto answer = *VerifyReceipt(*rig_.service, request);
+    EXPECT_FALSE(answer.valid());
+    EXPECT_EQ(answer.error().number(), Number(code));
+    EXPECT_TRUE(answer.subject().empty());
+    EXPECT_TRUE(answer.decision().empty());
+  }
+};
+
+TEST_F(ReceiptTest, IsRefusedOnceItsSessionHasEnded) {
+  const auto request = NewReceipt();
+  v1::Action end;
+  end.set_session_binding_digest(AsString(session_.digest));
+  end.set_salt(verifier::RandomString(16));
+  end.set_session_end("client_closed");
+  laptop_.Decide(laptop_.NewBatch({end}));
+  ExpectReceiptRefused(request, ErrorCode::kSessionEnded);
+}
+
+TEST_F(ReceiptTest, IsRefusedOnceItsSessionHasExpired) {
+  const auto row = rig_.Look([&](StoreView& view) {
+    return view.FindSession(AsBytes(session_.binding.session_id()));
+  });
+  rig_.clock.Advance(row->expires_ms - rig_.clock.NowMs() - 1'000);
+  RenewEpoch();
+  const auto request = NewReceipt();
+  rig_.clock.Advance(1'000);
+  ExpectReceiptRefused(request, ErrorCode::kSessionExpired);
+}
+
+TEST_F(ReceiptTest, IsRefusedOnceItsDeviceIsRevoked) {
+  const auto request = NewReceipt();
+  ASSERT_TRUE(RevokeDevice(*rig_.store, *rig_.ledger, rig_.clock,
+                           laptop_.device.device_id, "lost")
+                  .has_value());
+  ExpectReceiptRefused(request, ErrorCode::kDeviceRevoked);
+}
+
+TEST_F(ReceiptTest, IsRefusedOnceItsAkIsRetired) {
+  const auto request = NewReceipt();
+  laptop_.device.ak = fakes::NewAk(tpm::KeyType::kEccP256);
+  laptop_.Enroll();
+  ExpectReceiptRefused(request, ErrorCode::kAkRetired);
 }
 
 TEST_F(AuthorizeTest, RefusesAReceiptAfterItsMinute) {

@@ -460,7 +460,8 @@ TEST_F(BindSessionTest, RenewsLeasesAndTellsWhichSessionsEnded) {
   ASSERT_TRUE(RevokeDevice(*rig_.store, *rig_.ledger, rig_.clock,
                            laptop_.device.device_id, "lost")
                   .has_value());
-  EXPECT_EQ(renew().leases(0).ended(), "device_revoked");
+  EXPECT_EQ(IssueChallenge(*rig_.service, request, kConnection).error().code,
+            ErrorCode::kDeviceRevoked);
 }
 
 TEST_F(BindSessionTest, RejectsChallengesThatMakeNoSense) {

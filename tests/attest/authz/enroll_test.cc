@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <thread>
 
 #include "attest/authz/revocation.h"
@@ -238,6 +239,36 @@ TEST_F(EnrollTest, ForgetsAnAttemptThatTimedOut) {
   EXPECT_TRUE(Enroll(laptop_, token).has_value());
 }
 
+TEST_F(EnrollTest, KeepsNoRowOfAnAttemptThatTimedOut) {
+  const auto answer = Begin(laptop_.EnrollmentRequestWith(rig_.NewToken()));
+  ASSERT_TRUE(answer.has_value());
+  const Laptop other(rig_);
+  const std::string token = rig_.NewToken();
+  const auto done = Begin(other.EnrollmentRequestWith(token));
+  ASSERT_TRUE(Activate(*done, other.ActivationFor(*done, token)).has_value());
+  const auto kept = [&](const v1::EnrollmentAnswer& which) {
+    return rig_
+        .Look([&](StoreView& view) {
+          return view.FindEnrollment(AsBytes(which.enrollment_id()));
+        })
+        .has_value();
+  };
+  const auto drop = [&] {
+    return rig_.store
+        ->Write([&](StoreTransaction& transaction) {
+          return transaction.DropExpired(rig_.clock.NowMs());
+        })
+        .has_value();
+  };
+  rig_.clock.Advance(rig_.config.enrollment.pending_ttl_s * 1000);
+  ASSERT_TRUE(drop());
+  EXPECT_TRUE(kept(*answer)) << "a clock may be set back a little";
+  rig_.clock.Advance(10 * 60 * 1000 + 1);
+  ASSERT_TRUE(drop());
+  EXPECT_FALSE(kept(*answer));
+  EXPECT_TRUE(kept(*done)) << "its answer may have to be repeated";
+}
+
 // A12
 TEST_F(EnrollTest, RejectsAWrongActivationSecret) {
   const std::string token = rig_.NewToken();
@@ -351,6 +382,19 @@ TEST_F(EnrollTest, KeepsTheDeviceWhenItsAkIsReplaced) {
   EXPECT_EQ(row->end_reason, "ak_retired");
   EXPECT_TRUE(
       rig_.Look([&](StoreView& view) { return view.FindAk(old_ak); })->retired);
+}
+
+// A07: the clock that an AK has shown is remembered from its enrollment on.
+TEST_F(EnrollTest, RejectsAnAkWhoseTpmClockWentBack) {
+  laptop_.Enroll();
+  const auto ak = rig_.Look([&](StoreView& view) {
+    return view.FindAk(laptop_.device.ak.area.name());
+  });
+  ASSERT_TRUE(ak->clock.has_value());
+  EXPECT_EQ(ak->clock->reset_count, laptop_.device.clock.reset_count);
+  laptop_.device.clock.reset_count -= 1;
+  EXPECT_EQ(CodeOf(Enroll(laptop_, rig_.NewToken())),
+            ErrorCode::kTpmClockRollback);
 }
 
 TEST_F(EnrollTest, KeepsARevokedChipOut) {
@@ -489,6 +533,32 @@ TEST_F(CertificatePolicyTest, RejectsAnotherManufacturer) {
                      ErrorCode::kEkCertUntrusted);
 }
 
+// A26: with the manufacturer's list beside its root, in either form.
+TEST_F(CertificatePolicyTest, RejectsARevokedCertificate) {
+  const Bytes der = Ca().Crl(7);
+  const std::string pem = "-----BEGIN X509 CRL-----\n" + ToBase64(der) +
+                          "\n-----END X509 CRL-----\n";
+  v1::EnrollmentRequest request =
+      laptop_.EnrollmentRequestWith(rig_.NewToken());
+  const Bytes certificate =
+      Ca().Issue(laptop_.device.ek.key.get(), {.serial = 7});
+  request.mutable_eks(0)->add_certificates(AsString(certificate));
+  for (const std::string& list : {AsString(der), pem}) {
+    std::ofstream(rig_.config.enrollment.ek_roots + "/maker.crl",
+                  std::ios::binary | std::ios::trunc)
+        << list;
+    *rig_.admission = EkAdmission::Load(rig_.config.enrollment).value();
+    ExpectBeginRefused(request, ErrorCode::kEkCertRevoked);
+    // For an auditor, who looks back.
+    EXPECT_TRUE(rig_.admission
+                    ->VerifyChain(laptop_.device.ek.area, {{certificate}},
+                                  fakes::kCaNowMs)
+                    .has_value());
+  }
+  const std::string token = rig_.NewToken();
+  EXPECT_TRUE(Enroll(laptop_, Certified(Ca(), token), token).has_value());
+}
+
 // A09
 TEST_F(CertificatePolicyTest, RejectsTheCertificateOfAnotherEk) {
   v1::EnrollmentRequest request =
@@ -531,6 +601,40 @@ TEST(AllowListTest, TakesAListedChipWithoutToken) {
       rig.enroller->Activate(AsBytes(answer->enrollment_id()),
                              laptop.ActivationFor(*answer, ""), *rig.admission);
   ASSERT_TRUE(record.has_value()) << record.error().detail;
+}
+
+TEST(EkAdmissionTest, NamesTheFileOfWhatIsNoRootOrRevocationList) {
+  const TempFolder folder;
+  EnrollmentConfig config;
+  config.ek_roots = folder.Path("roots");
+  std::filesystem::create_directory(config.ek_roots);
+  const std::string list = AsString(fakes::EkCa("Maker").Crl(7));
+  const std::string pem = "-----BEGIN X509 CRL-----\n" +
+                          ToBase64(AsBytes(list)) +
+                          "\n-----END X509 CRL-----\n";
+  const auto complaint = [&](const std::string& name,
+                             const std::string& content) {
+    const std::string path = config.ek_roots + "/" + name;
+    std::ofstream(path, std::ios::binary) << content;
+    const auto loaded = EkAdmission::Load(config);
+    std::filesystem::remove(path);
+    if (loaded) return std::string("taken");
+    EXPECT_EQ(loaded.error().code, ErrorCode::kConfigInvalid);
+    return loaded.error().detail.substr(0, path.size() + 4);
+  };
+  const auto blamed = [&](const std::string& name) {
+    return config.ek_roots + "/" + name + ":1: ";
+  };
+  EXPECT_EQ(complaint("a.crl", list), "taken");
+  EXPECT_EQ(complaint("a.crl", pem + pem), "taken");
+  EXPECT_EQ(complaint("a.crl.old", "x"), "taken") << "not a name that counts";
+  for (const std::string& bad :
+       {std::string(), std::string("x"), list + "x", list.substr(1),
+        list.substr(0, list.size() - 1), pem + pem.substr(0, 60),
+        std::string(17 * 1024 * 1024, 'x')}) {
+    EXPECT_EQ(complaint("a.crl", bad), blamed("a.crl"));
+  }
+  EXPECT_EQ(complaint("a.pem", pem), blamed("a.pem"));
 }
 
 TEST(EkAdmissionTest, NamesFileAndLineOfABadAllowList) {

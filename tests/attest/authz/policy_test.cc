@@ -141,26 +141,59 @@ TEST(PolicyTest, MatchesEveryConditionOfARule) {
 TEST(PolicyTest, AsksForTheGradeThatARuleNames) {
   const std::string rule =
       "[rule.user]\nuid = \"1000\"\n[rule.workload]\n"
-      "executable = \"/usr/bin/agent\"\ngrade = \"kernel\"";
-  EXPECT_TRUE(Permits(rule));
+      "executable = \"/usr/bin/agent\"\n";
+  const std::vector<std::pair<std::string, Strength>> grades = {
+      {"kernel", Strength::kKernel},
+      {"os-service", Strength::kOsService},
+      {"same-user-spoofable", Strength::kSameUserSpoofable},
+      {"claimed", Strength::kClaimed}};
+  for (const auto& asked : grades) {
+    for (const auto& known : grades) {
+      SessionFacts facts = Ada();
+      facts.executable.strength = known.second;
+      EXPECT_EQ(Permits(rule + "grade = \"" + asked.first + "\"", facts),
+                known.second <= asked.second)
+          << asked.first << " asked, " << known.first << " known";
+    }
+  }
+}
+
+// A47: a relay's word is not enough where a rule asks for nothing.
+TEST(PolicyTest, TakesTheKernelsWordAloneUnlessARuleSaysOtherwise) {
   SessionFacts facts = Ada();
   facts.executable.strength = Strength::kOsService;
-  EXPECT_FALSE(Permits(rule, facts));
+  const std::string conditions =
+      "[rule.user]\nuid = \"1000\"\n[rule.workload]\n"
+      "executable = \"/usr/bin/agent\"\n";
+  for (const std::string outcome : {"permit", "approval_required"}) {
+    const auto policy = Rules("[[rule]]\nname = \"r\"\noutcome = \"" + outcome +
+                              "\"\n" + conditions);
+    EXPECT_EQ(policy->Decide(Ada(), kRead).rule, "r");
+    EXPECT_TRUE(policy->MayOpenSession(Ada()));
+    EXPECT_EQ(policy->Decide(facts, kRead).rule, "") << outcome;
+    EXPECT_FALSE(policy->MayOpenSession(facts)) << outcome;
+  }
+  facts.executable.strength = Strength::kClaimed;
+  EXPECT_EQ(Rules("[[rule]]\nname = \"r\"\noutcome = \"deny\"\n" + conditions)
+                ->Decide(facts, kRead)
+                .rule,
+            "r");
 }
 
 TEST(PolicyTest, PermitsNothingOnSpoofableGroundsAlone) {
   SessionFacts facts = Ada();
   facts.executable.strength = Strength::kSameUserSpoofable;
-  const std::string workload = "[rule.workload]\nexecutable = \"/usr/bin/*\"\n";
+  const std::string workload =
+      "[rule.workload]\nexecutable = \"/usr/bin/*\"\n"
+      "grade = \"same-user-spoofable\"\n";
   EXPECT_FALSE(Permits(workload, facts));
   EXPECT_TRUE(Permits(workload + "[rule.user]\nuid = \"1000\"", facts));
+  EXPECT_TRUE(
+      Permits(workload + "[rule.user]\nsubject = \"os:*:1000\"", facts));
   facts.uid.strength = Strength::kClaimed;
   EXPECT_FALSE(Permits(workload + "[rule.user]\nuid = \"1000\"", facts));
-  // It may still be reason enough to deny.
-  EXPECT_EQ(Rules("[[rule]]\nname = \"r\"\noutcome = \"deny\"\n" + workload)
-                ->Decide(facts, kRead)
-                .rule,
-            "r");
+  // A subject is known as well as the uid in it.
+  EXPECT_FALSE(Permits("[rule.user]\nsubject = \"os:*:1000\"", facts));
 }
 
 TEST(PolicyTest, DoesNotMatchAFactThatIsNotKnown) {
@@ -217,6 +250,12 @@ TEST(PolicyTest, NamesTheLineOfEveryMistake) {
   EXPECT_EQ(Complaint(rule + "[rule.workload]\nexecutable_sha256 = \"AB\"")
                 .substr(0, 14),
             "policy.toml:5:");
+  EXPECT_EQ(Complaint(rule + "[rule.workload]\ngrade = \"best\"").substr(0, 14),
+            "policy.toml:5:");
+  EXPECT_EQ(Complaint("[[rule]]\nname = \"r\"\noutcome = \"deny\"\n"
+                      "[rule.workload]\ngrade = \"kernel\"")
+                .substr(0, 14),
+            "policy.toml:4:");
   EXPECT_EQ(Complaint(rule + rule).substr(0, 14), "policy.toml:4:");
   EXPECT_EQ(
       Complaint("[[rule]]\nname = \"r\"\noutcome = \"allow\"").substr(0, 14),
@@ -226,6 +265,14 @@ TEST(PolicyTest, NamesTheLineOfEveryMistake) {
   Complaint(std::string("\0", 1));
   Complaint("\xff");
   Complaint(std::string(kMaxPolicySize + 1, ' '));
+}
+
+// toml++ holds these impossible, and asserts.
+TEST(PolicyTest, RefusesTextThatTheParserTripsOver) {
+  for (const std::string text : {"[,", "[[,", "[[ =", "[a.,", "a = 1\n[;]",
+                                 "\u00e9 = 1", "a = 1 \u00e9"}) {
+    EXPECT_EQ(Complaint(text).substr(0, 12), "policy.toml:") << text;
+  }
 }
 
 TEST(PolicyTest, IsNamedByTheDigestOfItsText) {
@@ -320,6 +367,7 @@ TEST(ConfigTest, NamesTheLineOfEveryMistake) {
       std::string::npos);
   EXPECT_NE(complaint(good + "[limits]\nworkers = 0").find(":3:"),
             std::string::npos);
+  EXPECT_NE(complaint(good + "[,").find("authz.toml"), std::string::npos);
 }
 
 TEST(SessionFactsTest, TakesTheWeakestObservationOfAFact) {

@@ -133,6 +133,11 @@ TEST(ProgramTest, MakesListsAndRevokesTokens) {
           program.Run({"token", "list", "--json"}).out)["tokens"][0]["revoked"],
       true);
   EXPECT_EQ(program.Run({"token", "revoke", "ffffffffffff"}).exit_code, 2);
+  // Both are on record, the secret is not.
+  const std::string audit = program.Run({"audit", "list", "--json"}).out;
+  EXPECT_THAT(audit,
+              HasSubstr("enrollment token " + id + " made for 3 devices"));
+  EXPECT_THAT(audit, HasSubstr("enrollment token " + id + " revoked"));
 }
 
 // F29, F37
@@ -156,6 +161,11 @@ TEST(ProgramTest, TakesNewRulesWhileItRuns) {
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
   EXPECT_EQ(decide(), "permit");
   EXPECT_THAT(program.Log(), HasSubstr("policy.toml:2:"));
+  std::ofstream(program.Path("policy.toml")) << "[,";
+  program.Signal(SIGHUP);
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  EXPECT_EQ(decide(), "permit");
+  EXPECT_THAT(program.Log(), HasSubstr("policy.toml: not TOML"));
   // Noticed without a signal as well.
   std::ofstream(program.Path("policy.toml")) << "# nothing any more\n";
   std::string decision = "permit";

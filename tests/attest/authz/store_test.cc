@@ -413,9 +413,10 @@ TEST(TokensTest, AreFoundAgainByTheirSecret) {
   EXPECT_EQ(EnrollmentTokenKey(token.text, "thumb").value(),
             token.row.secret_sha256);
   EXPECT_FALSE(EnrollmentTokenKey(token.text, "other").has_value());
-  EXPECT_FALSE(AdminTokenKey(token.text).has_value());
+  EXPECT_FALSE(AdminTokenKey("Bearer " + token.text).has_value());
   const NewToken admin = MintAdminToken(1'000, 60);
-  EXPECT_EQ(AdminTokenKey(admin.text).value(), admin.row.secret_sha256);
+  EXPECT_EQ(AdminTokenKey("Bearer " + admin.text).value(),
+            admin.row.secret_sha256);
   EXPECT_EQ(CheckToken(admin.row, TokenKind::kEnroll, 1'000).error().code,
             ErrorCode::kTokenInvalid);
   EXPECT_TRUE(CheckToken(token.row, TokenKind::kEnroll, 60'999).has_value());

@@ -1,7 +1,7 @@
 #include "attest/tpm/attest.h"
 
+#include "tests/fails_with.h"
 #include "tests/fakes/tpm_bytes.h"
-#include "tests/platform/fails_with.h"
 
 namespace countersign::tpm {
 namespace {

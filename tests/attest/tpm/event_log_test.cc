@@ -2,8 +2,8 @@
 
 #include "attest/base/digest.h"
 #include "attest/tpm/constants.h"
+#include "tests/fails_with.h"
 #include "tests/fakes/event_log_builder.h"
-#include "tests/platform/fails_with.h"
 
 namespace countersign::tpm {
 namespace {

@@ -5,8 +5,8 @@
 #include <gmock/gmock.h>
 
 #include "attest/base/digest.h"
+#include "tests/fails_with.h"
 #include "tests/fakes/tpm_bytes.h"
-#include "tests/platform/fails_with.h"
 
 namespace countersign::tpm {
 namespace {

@@ -1,7 +1,7 @@
 #include "attest/tpm/pcr_selection.h"
 
 #include "attest/tpm/constants.h"
-#include "tests/platform/fails_with.h"
+#include "tests/fails_with.h"
 
 namespace countersign::tpm {
 namespace {

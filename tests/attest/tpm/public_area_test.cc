@@ -4,8 +4,8 @@
 
 #include "attest/base/big_endian.h"
 #include "attest/base/digest.h"
+#include "tests/fails_with.h"
 #include "tests/fakes/tpm_bytes.h"
-#include "tests/platform/fails_with.h"
 
 namespace countersign::tpm {
 namespace {

@@ -8,7 +8,7 @@
 #include "attest/tpm/public_area.h"
 #include "attest/tpm/signature.h"
 #include "attest/tpm/templates.h"
-#include "tests/platform/fails_with.h"
+#include "tests/fails_with.h"
 #include "tests/vectors/load_tpm_vector.h"
 #include "tests/vectors/load_vectors.h"
 

@@ -2,7 +2,7 @@
 
 #include "attest/verifier/known_device.h"
 #include "tests/attest/verifier/evidence.h"
-#include "tests/platform/fails_with.h"
+#include "tests/fails_with.h"
 
 namespace countersign::verifier {
 namespace {

@@ -1,7 +1,7 @@
 #include "attest/statement/merkle.h"
 #include "attest/verifier/appraise.h"
 #include "tests/attest/verifier/evidence.h"
-#include "tests/platform/fails_with.h"
+#include "tests/fails_with.h"
 
 namespace countersign::verifier {
 namespace {

@@ -1,6 +1,6 @@
 #include "attest/verifier/appraise.h"
 #include "tests/attest/verifier/evidence.h"
-#include "tests/platform/fails_with.h"
+#include "tests/fails_with.h"
 
 namespace countersign::verifier {
 namespace {

@@ -1,8 +1,8 @@
 #include "attest/verifier/ek_chain_verifier.h"
 
+#include "tests/fails_with.h"
 #include "tests/fakes/ek_ca.h"
 #include "tests/fakes/tpm_bytes.h"
-#include "tests/platform/fails_with.h"
 
 namespace countersign::verifier {
 namespace {
@@ -179,6 +179,13 @@ TEST_F(VerifyEkChainTest, RejectsWhatAnExpiredListRevoked) {
       Trusting({root_.certificate()}, {root_.Crl(7, kCaNowMs - 86'400'000)});
   ExpectRefused({Issue(revoked)}, ErrorCode::kEkCertRevoked);
   EXPECT_TRUE(Succeeds(Verify({Issue({})})));
+}
+
+// A26: nobody else can take names off a list.
+TEST_F(VerifyEkChainTest, RejectsWhatsListIsNotSignedByTheIssuer) {
+  const EkCa forger("Root");
+  trust_ = Trusting({root_.certificate()}, {forger.Crl(8)});
+  ExpectRefused({Issue({})}, ErrorCode::kEkCertUntrusted);
 }
 
 TEST_F(VerifyEkChainTest, RejectsARevokedIntermediate) {

@@ -1,7 +1,7 @@
 #include "attest/verifier/session_key_verifier.h"
 
 #include "tests/attest/verifier/evidence.h"
-#include "tests/platform/fails_with.h"
+#include "tests/fails_with.h"
 
 namespace countersign::verifier {
 namespace {

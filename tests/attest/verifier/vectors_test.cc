@@ -5,7 +5,7 @@
 #include "attest/verifier/ek_chain_verifier.h"
 #include "attest/verifier/event_log_verifier.h"
 #include "attest/verifier/quote_verifier.h"
-#include "tests/platform/fails_with.h"
+#include "tests/fails_with.h"
 #include "tests/vectors/load_tpm_vector.h"
 
 namespace countersign::verifier {

@@ -1,6 +1,6 @@
 // EXPECT_TRUE(FailsWith(result, code)): shows what came instead.
-#ifndef COUNTERSIGN_TESTS_PLATFORM_FAILS_WITH_H_
-#define COUNTERSIGN_TESTS_PLATFORM_FAILS_WITH_H_
+#ifndef COUNTERSIGN_TESTS_FAILS_WITH_H_
+#define COUNTERSIGN_TESTS_FAILS_WITH_H_
 
 #include <gtest/gtest.h>
 
@@ -28,4 +28,4 @@ testing::AssertionResult Succeeds(const Result<T>& result) {
 
 }  // namespace countersign
 
-#endif  // COUNTERSIGN_TESTS_PLATFORM_FAILS_WITH_H_
+#endif  // COUNTERSIGN_TESTS_FAILS_WITH_H_
