@@ -10,7 +10,7 @@
 #include <thread>
 
 #include "agent/native_host/relay.h"
-#include "tests/platform/fails_with.h"
+#include "tests/fails_with.h"
 #include "tests/platform/test_process.h"
 
 namespace countersign::agent {

@@ -1,7 +1,7 @@
 #include "agent/native_host/words.h"
 
 #include "agent/ipc/messages.h"
-#include "tests/platform/fails_with.h"
+#include "tests/fails_with.h"
 
 namespace countersign::agent {
 namespace {

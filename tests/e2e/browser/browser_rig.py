@@ -5,23 +5,21 @@ this machine's user ever sees them, the test runs in a mount namespace of its
 own whose /etc is a copy; where that is not allowed, it skips.
 """
 import json
-import os
 import pathlib
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import chat_app  # noqa: E402
+import own_etc  # noqa: E402
 import rig  # noqa: E402
 from rig import BIN, SOURCE, Rig, Skip, expect, free_port, until  # noqa: E402
 from webdriver import Chromium, Firefox, ScriptError  # noqa: E402
 
 INSTALLERS = SOURCE / "installers/browser"
-IN_NAMESPACE = "COUNTERSIGN_E2E_NAMESPACE"
 
 
 def need(*programs):
@@ -34,23 +32,9 @@ def need(*programs):
 
 def enter_namespace():
     """Runs this very test again where /etc and /usr/lib/mozilla are ours."""
-    if os.environ.get(IN_NAMESPACE):
-        return
-    allowed = subprocess.run(["unshare", "--mount", "true"],
-                             capture_output=True, check=False)
-    if os.geteuid() != 0 or allowed.returncode != 0:
+    if not own_etc.enter():
         print("skip  all: no mount namespace without root", flush=True)
         sys.exit(77)
-    script = ('set -e; copy=$(mktemp -d); cp -a /etc "$copy/etc"; '
-              'mkdir -p /usr/lib/mozilla; '
-              'cp -a /usr/lib/mozilla "$copy/mozilla"; '
-              'mount --bind "$copy/etc" /etc; '
-              'mount --bind "$copy/mozilla" /usr/lib/mozilla; '
-              'code=0; "$@" || code=$?; '
-              'umount /etc /usr/lib/mozilla; rm -rf "$copy"; exit $code')
-    os.execvpe("unshare", ["unshare", "--mount", "bash", "-c", script, "bash",
-                           sys.executable, *sys.argv],
-               {**os.environ, IN_NAMESPACE: "1"})
 
 
 class BrowserRig(Rig):
@@ -110,7 +94,7 @@ class BrowserRig(Rig):
         """Writes the machine's policies. Test-only additions beside ours let
         WebDriver look into the extension's own pages, and Firefox take an
         unsigned package."""
-        expect(os.environ.get(IN_NAMESPACE), "not in a namespace of our own")
+        expect(own_etc.entered(), "not in a namespace of our own")
         policy = self.dir / "managed.json"
         policy.write_text(json.dumps(self.managed))
         subprocess.run([INSTALLERS / "deploy", "--id", self.extension,
@@ -161,8 +145,12 @@ class BrowserRig(Rig):
         """The extension is there and has its policy, which takes a browser
         some seconds on its first start."""
         browser.go(f"{self.origin}/open/blank")
-        until(lambda: self.fetch(browser, "/ready") == 200, 30,
-              "the extension's first proof")
+
+        def ready():
+            # Chromium hands out policies when it has nothing else to do.
+            time.sleep(0.5)
+            return self.fetch(browser, "/ready") == 200
+        until(ready, 60, "the extension's first proof")
 
     # -- what tests ask -------------------------------------------------------
 
