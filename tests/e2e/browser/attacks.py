@@ -11,7 +11,8 @@ import subprocess
 
 from browser_rig import (BIN, BrowserRig, ScriptError, enter_namespace, expect,
                          main, need, time, until)
-from chat_app import Refused
+import chat_app
+from rig import Refused
 
 enter_namespace()
 
@@ -21,7 +22,7 @@ SYSTEM_HOSTS = pathlib.Path("/etc/chromium/native-messaging-hosts")
 def refused(gateway, *request):
     try:
         gateway.judge(*request)
-    except Refused as reason:
+    except chat_app.Refused as reason:
         return str(reason)
     return "accepted"
 
@@ -258,6 +259,35 @@ def test_an_unpacked_copy_with_our_id_is_not_loaded():  # A47
             time.sleep(5)
             browser.go(f"{rig.origin}/open/blank")
             expect(rig.fetch(browser, "/copy") == 401, "the copy gave a proof")
+
+
+def test_a_program_cannot_approve_its_own_action():
+    policy = """\
+[[rule]]
+name = "ask-first"
+outcome = "approval_required"
+approval = "prompt"
+"""
+    with BrowserRig(policy=policy).all_up() as rig:
+        client = rig.client()
+        session = client.open_session()
+        answer = client.authorize(session, "http:POST", f"{rig.origin}/pay")
+        expect(answer["decision"] == "approval_required", answer)
+        asked = {"session_id": session,
+                 "request_digest": answer["request_digest"]}
+        try:
+            client.call("approve", **asked)
+        except Refused as refusal:
+            expect(refusal.reason == "not_session_owner", refusal)
+        else:
+            expect(False, "it approved its own action")
+        # Nor through a relay that it starts.
+        host = HostByHand(rig, f"chrome-extension://{rig.extension}/")
+        told = host.ask("approve", **asked)
+        expect(told["error"]["reason"] == "not_session_owner", told)
+        host.close()
+        again = client.authorize(session, "http:POST", f"{rig.origin}/pay")
+        expect(again["decision"] == "approval_required", again)
 
 
 def test_our_pages_cannot_be_framed_or_asked_by_a_page():

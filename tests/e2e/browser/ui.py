@@ -135,6 +135,39 @@ def test_an_approval_window_shows_who_what_and_why_and_can_deny():
                    == "approval_denied")
 
 
+def test_a_prompt_that_is_approved_permits_that_request_once():
+    policy = APPROVE.replace('"mcp:*"', '"http:DELETE"')
+    with BrowserRig(policy=policy).all_up() as rig, rig.chromium() as browser:
+        page = browser.windows()[0]
+        browser.run("window.answer = fetch('/files/1', {method: 'DELETE'})"
+                    ".then((r) => r.status, () => 'stopped');")
+        until(lambda: switch_to(browser, "ui/approval.html"), 10, "the window")
+        until(lambda: "http:DELETE" in browser.run(
+            "return document.body.innerText"), 10, "the question")
+        # Not in its first moments: it may appear under a moving pointer.
+        until(lambda: not browser.run(
+            "return document.getElementById('approve').disabled"), 5)
+        browser.run(
+            "setTimeout(() => document.getElementById('approve').click(), 50)")
+        browser.switch(page)
+        expect(browser.run("return await window.answer") == 200)
+        (seen,) = rig.expect_proven("/files/1")
+        # The same request again is asked about again.
+        browser.run("window.answer = fetch('/files/1', {method: 'DELETE'})"
+                    ".then((r) => r.status, () => 'stopped');")
+        until(lambda: switch_to(browser, "ui/approval.html"), 10,
+              "the second window")
+        browser.run(
+            "setTimeout(() => document.getElementById('deny').click(), 50)")
+        browser.switch(page)
+        expect(browser.run("return await window.answer") == "stopped")
+        expect(len(rig.seen("/files/1")) == 1)
+        code, report = rig.authz("audit", "show",
+                                 seen["claims"]["action_digest"],
+                                 "--config", rig.toml, check=False)
+        expect(code == 0, report)
+
+
 if __name__ == "__main__":
     need("chromium", "chromedriver", "swtpm", "npm")
     main(globals())
