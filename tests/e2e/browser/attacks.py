@@ -187,7 +187,8 @@ def test_a_flood_of_one_page_is_held_back():
             expect(rig.fetch(browser, "/still") == 200)
 
 
-def test_another_extension_cannot_start_the_host_and_argv_is_no_proof():  # A47
+# A47
+def test_another_extension_cannot_start_the_host_and_argv_is_no_proof():
     with BrowserRig().all_up() as rig, rig.chromium() as browser:
         expect(rig.fetch(browser, "/first") == 200)
         # Started by hand with our extension's argv: it gets a session, of the
@@ -222,7 +223,8 @@ def test_a_host_by_hand_with_the_nonce_of_another_connection_is_refused():
         host.close()
 
 
-def test_a_user_level_manifest_does_not_shadow_the_systems():  # A47
+# A47
+def test_a_user_level_manifest_does_not_shadow_the_systems():
     with BrowserRig().all_up() as rig:
         profile = rig.dir / "profile"
         hosts = profile / "NativeMessagingHosts"
@@ -239,7 +241,8 @@ def test_a_user_level_manifest_does_not_shadow_the_systems():  # A47
             expect(not (rig.dir / "trapped").exists(), "the trap was started")
 
 
-def test_an_unpacked_copy_with_our_id_is_not_loaded():  # A47
+# A47
+def test_an_unpacked_copy_with_our_id_is_not_loaded():
     with BrowserRig().all_up() as rig:
         copy = rig.dir / "copy"
         shutil.copytree(rig.packed / "chromium", copy)

@@ -67,7 +67,8 @@ def rig_hex(base64_text):
     return base64.b64decode(base64_text).hex()
 
 
-def test_the_next_request_works_after_the_worker_was_idle():  # F32
+# F32
+def test_the_next_request_works_after_the_worker_was_idle():
     with BrowserRig().all_up() as rig, rig.chromium() as browser:
         expect(rig.fetch(browser, "/before") == 200)
         time.sleep(40)
@@ -94,7 +95,8 @@ def test_an_edit_of_the_policy_takes_effect_without_a_restart():
         until(lambda: rig.fetch(browser, "/any") == 401, 30, "the removal")
 
 
-def test_everything_is_stopped_while_the_daemon_is_down_and_recovers():  # F32
+# F32
+def test_everything_is_stopped_while_the_daemon_is_down_and_recovers():
     with BrowserRig().all_up() as rig, rig.chromium() as browser:
         rig.daemon.stop()
         for _ in range(3):

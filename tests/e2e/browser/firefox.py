@@ -23,14 +23,16 @@ def test_parallel_requests_never_share_a_proof():
         expect(len(set(proofs)) == 100, len(set(proofs)))
 
 
-def test_the_next_request_works_after_the_page_was_idle():  # F32
+# F32
+def test_the_next_request_works_after_the_page_was_idle():
     with BrowserRig().all_up() as rig, rig.firefox() as browser:
         expect(rig.fetch(browser, "/before") == 200)
         time.sleep(40)
         expect(rig.fetch(browser, "/after") == 200)
 
 
-def test_everything_is_stopped_while_the_daemon_is_down_and_recovers():  # F32
+# F32
+def test_everything_is_stopped_while_the_daemon_is_down_and_recovers():
     with BrowserRig().all_up() as rig, rig.firefox() as browser:
         rig.daemon.stop()
         start = time.monotonic()
