@@ -48,7 +48,7 @@ export class Authorizer {
         ++session.actions;
         return {answer, session};
       } catch (error) {
-        if (!again || !(error instanceof Failure) || !isOver(error)) throw error;
+        if (!again || !isOver(Failure.of(error))) throw error;
         this.sessions.forget(session);
       }
     }
@@ -59,7 +59,9 @@ export class Authorizer {
       action, grade: answer.approvalGrade || 'webauthn',
       requestDigest: answer.requestDigest, session,
     });
-    if (!approved) throw new Failure('approval_denied', {code: 'policy_denied'});
+    if (!approved) {
+      throw new Failure('approval_denied', {code: 'policy_denied'});
+    }
     await this.agent.approve(session.id, answer.requestDigest);
     const after = await this.agent.authorize(session.id, action);
     return {answer: after, session};

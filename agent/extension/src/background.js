@@ -103,7 +103,8 @@ requestsWait(api).then((wait) => {
 });
 
 api.idle.onStateChanged.addListener((state) => {
-  if (state === 'locked' && policies.policy.session.endOnLock) sessions.endAll();
+  const {endOnLock} = policies.policy.session;
+  if (state === 'locked' && endOnLock) sessions.endAll();
 });
 
 api.runtime.onMessage.addListener((message, sender, respond) => {
@@ -123,7 +124,8 @@ api.runtime.onMessage.addListener((message, sender, respond) => {
 
 api.runtime.onConnectExternal.addListener((external) => {
   external.onMessage.addListener(async (message) => {
-    const answer = await bridge.fromExtension(message?.request, external.sender);
+    const answer =
+        await bridge.fromExtension(message?.request, external.sender);
     try {
       external.postMessage({id: message?.id, ...answer});
     } catch {

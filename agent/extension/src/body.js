@@ -27,7 +27,8 @@ function joined(parts) {
 export async function bodyDigest(details, subtle = crypto.subtle) {
   if (WITHOUT_BODY.has(details.method)) return OF_NOTHING;
   const raw = details.requestBody?.raw;
-  if (!raw?.length || details.requestBody.error || details.requestBody.formData ||
+  if (!raw?.length || details.requestBody.error ||
+      details.requestBody.formData ||
       !raw.every((part) => part.bytes !== undefined)) {
     return undefined;
   }

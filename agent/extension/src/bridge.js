@@ -10,7 +10,8 @@ import {Failure} from './failure.js';
 import {boundaryOf, pageMayAsk} from './policy.js';
 import {originOf, resourceOf} from './resource.js';
 
-const NAME = /^[A-Za-z0-9._~/+@-][A-Za-z0-9._~:/+@-]*:[A-Za-z0-9._~:/+@-]*[A-Za-z0-9._~/+@-]$/;
+// protocol:operation, as the agent checks it again.
+const NAME = /^(?!:)[\w.~:/+@-]*:[\w.~:/+@-]*(?<!:)$/;
 const DIGEST = /^[0-9a-f]{64}$/;
 const MAX_TEXT = 256;
 
@@ -60,7 +61,8 @@ export class Bridge {
       const action = await this.admit(asked, origin,
           (policy, name) => pageMayAsk(policy, origin, name));
       const top = sender.tab?.url ?? sender.url;
-      action.key = this.keyOf(sender.tab, URL.canParse(top) ? [new URL(top)] : []);
+      action.key = this.keyOf(
+          sender.tab, URL.canParse(top) ? [new URL(top)] : []);
       const permit = await this.authorizer.permit(action);
       this.parked.put(origin, action, permit);
       return told(permit);
@@ -71,7 +73,8 @@ export class Bridge {
   async fromExtension(asked, sender) {
     return this.answered(async () => {
       const action = await this.admit(asked, sender.id, (policy) =>
-        policy.agentExtensions.has(sender.id) ? undefined : 'origin_not_allowed');
+        policy.agentExtensions.has(sender.id) ? undefined :
+          'origin_not_allowed');
       action.key = `extension ${sender.id}`;
       const permit = await this.authorizer.permit(action);
       return {...told(permit), receipt: permit.answer.receipt};

@@ -41,7 +41,10 @@ const OWN = {
     'Ask your administrator to correct the extension’s policy.',
   ],
   not_ready: ['A proof for this address is being fetched.', 'Try again.'],
-  approval_denied: ['You denied this action.', 'Ask again if it was a mistake.'],
+  approval_denied: [
+    'You denied this action.',
+    'Ask again if it was a mistake.',
+  ],
   approval_timeout: ['Nobody approved this action in time.', 'Try again.'],
   internal: ['Something went wrong in the extension.', 'Try again.'],
 };

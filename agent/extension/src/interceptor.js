@@ -36,7 +36,8 @@ export class Interceptor {
         ruleFor(this.policy, url, details.method) === undefined) {
       return;
     }
-    this.bodies.set(details.requestId, bodyDigest(details).catch(() => undefined));
+    const digest = bodyDigest(details).catch(() => undefined);
+    this.bodies.set(details.requestId, digest);
     if (this.bodies.size > MAX_BODIES) {
       this.bodies.delete(this.bodies.keys().next().value);
     }

@@ -5,7 +5,11 @@
 
 const HTTP_SCHEME = {'http:': 'http:', 'https:': 'https:', 'ws:': 'http:',
   'wss:': 'https:'};
-const PATTERN = /^(https?|\*):\/\/(\*\.)?([^/*?#@:[\]]+|\[[0-9a-fA-F:.]+\])(?::(\d{1,5}))?(\/[^#]*)$/;
+const PATTERN = new RegExp(
+    '^(https?|\\*)://' +  // scheme
+    '(\\*\\.)?([^/*?#@:[\\]]+|\\[[0-9a-fA-F:.]+\\])' +  // host
+    '(?::(\\d{1,5}))?' +  // port
+    '(/[^#]*)$');  // path and query
 const DEFAULT_PORT = {'http:': '80', 'https:': '443'};
 
 export function httpScheme(protocol) {

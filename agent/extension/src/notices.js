@@ -19,7 +19,8 @@ export class Notices {
       this.showPage(details, url, failure, texts);
       return;
     }
-    if (this.now() - (this.lastAt.get(url.host) ?? -Infinity) < QUIET_MS) return;
+    const lastAt = this.lastAt.get(url.host) ?? -Infinity;
+    if (this.now() - lastAt < QUIET_MS) return;
     this.lastAt.set(url.host, this.now());
     void this.notifications.create({
       type: 'basic', iconUrl: this.urlOf('icons/128.png'),
@@ -31,8 +32,9 @@ export class Notices {
   // The address stays here: a page's own may be read by others.
   showPage(details, url, failure, texts) {
     const id = randomId();
-    this.byId.set(id, {address: details.url, host: url.host, tabId: details.tabId,
-      ...failure.plain(), text: texts.blocked, help: texts.help_url});
+    this.byId.set(id, {address: details.url, host: url.host,
+      tabId: details.tabId, ...failure.plain(), text: texts.blocked,
+      help: texts.help_url});
     if (this.byId.size > MAX_NOTICES) {
       this.byId.delete(this.byId.keys().next().value);
     }

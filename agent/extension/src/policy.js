@@ -11,8 +11,8 @@ const DEFAULT_PURPOSE = 'use an AI application';
 const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$/;
 const KEYS = ['mode', 'header', 'rules', 'session', 'page_api',
   'agent_extensions', 'texts'];
-const RULE_KEYS = ['match', 'methods', 'protect', 'purpose', 'audience', 'query',
-  'unbound_body', 'dpop', 'texts'];
+const RULE_KEYS = ['match', 'methods', 'protect', 'purpose', 'audience',
+  'query', 'unbound_body', 'dpop', 'texts'];
 const SESSION_KEYS = ['purpose', 'bind', 'lifetime_s', 'boundaries', 'end_on',
   'end_on_lock'];
 const PAGE_KEYS = ['origins', 'actions'];
@@ -47,7 +47,8 @@ class Reader {
   }
 }
 
-const isObject = (v) => typeof v === 'object' && v !== null && !Array.isArray(v);
+const isObject = (v) =>
+  typeof v === 'object' && v !== null && !Array.isArray(v);
 const isText = (v) => typeof v === 'string' && v.length > 0 && v.length <= 256;
 const isTexts = (v) => Array.isArray(v) && v.every(isText);
 const isBoolean = (v) => typeof v === 'boolean';
@@ -88,10 +89,12 @@ function readRule(raw, index, faults) {
 
 function readSession(raw, reader) {
   reader.known('session', raw, SESSION_KEYS);
-  const boundaries = reader.take('session.boundaries', raw.boundaries, isTexts, []);
+  const boundaries =
+      reader.take('session.boundaries', raw.boundaries, isTexts, []);
   const endOn = reader.take('session.end_on', raw.end_on, isTexts, []);
   return Object.freeze({
-    purpose: reader.take('session.purpose', raw.purpose, isText, DEFAULT_PURPOSE),
+    purpose: reader.take('session.purpose', raw.purpose, isText,
+        DEFAULT_PURPOSE),
     // Only the operating system's user so far; an identity provider's session
     // is named here once the agent can sign in to one.
     bind: reader.take('session.bind', raw.bind, oneOf('os'), 'os'),

@@ -63,7 +63,8 @@ export class AgentPort {
         const entry = this.queue.shift();
         entry.id = this.newId();
         this.waiting.set(entry.id, entry);
-        this.port.postMessage({request_id: entry.id, [entry.verb]: entry.fields});
+        this.port.postMessage(
+            {request_id: entry.id, [entry.verb]: entry.fields});
       } catch (error) {
         this.failAll(Failure.of(error));
         return;
@@ -103,7 +104,8 @@ export class AgentPort {
       } else {
         entry.resolve(message);
       }
-    } else if (message?.requestId === undefined && message?.error !== undefined) {
+    } else if (message?.requestId === undefined &&
+               message?.error !== undefined) {
       this.reset(Failure.fromAgent(message.error));
     }
     this.pump();

@@ -15,7 +15,8 @@ export class Prover {
     Object.assign(this, {agent, authorizer, parked, headerName});
   }
 
-  // `request`: {rule, key, method, url, sha256, who, initiator}. Throws Failure.
+  // `request`: {rule, key, method, url, sha256, who, initiator}.
+  // Throws Failure.
   async headersFor(request) {
     const {rule, method, url} = request;
     if (rule.broken) throw new Failure('policy_invalid');
@@ -37,7 +38,9 @@ export class Prover {
         await this.authorizer.permit(action);
     if (!answer.receipt) throw new Failure('proof_missing');
     const headers = [header(this.headerName(), answer.receipt)];
-    if (rule.dpop) headers.push(...await this.dpop(method, url, answer, session));
+    if (rule.dpop) {
+      headers.push(...await this.dpop(method, url, answer, session));
+    }
     return headers;
   }
 

@@ -4,7 +4,9 @@ import {hexOfBase64} from '../src/encoding.js';
 import {actionList, sessionList, verdictCard} from './state_view.js';
 
 function device({status}) {
-  if (!status) return element('p', {class: 'quiet'}, 'The agent does not answer.');
+  if (!status) {
+    return element('p', {class: 'quiet'}, 'The agent does not answer.');
+  }
   return facts([
     ['Device', status.deviceId && hexOfBase64(status.deviceId)],
     ['Service', status.service],

@@ -11,7 +11,7 @@ export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
     if (value === true) made.setAttribute(key, '');
-    else if (value !== false && value !== undefined) made.setAttribute(key, value);
+    else if (value || value === 0) made.setAttribute(key, value);
   }
   made.append(...children.filter((c) => c !== undefined && c !== ''));
   return made;

@@ -3,7 +3,9 @@ import {ago, element, facts} from './page.js';
 
 // {good, sentence, remedy}: the one thing to know.
 export function verdict({status, error, policy}) {
-  if (error) return {good: false, sentence: error.message, remedy: error.remedy};
+  if (error) {
+    return {good: false, sentence: error.message, remedy: error.remedy};
+  }
   if (!status.enrolled) {
     return {good: false, sentence: 'This device is not enrolled.',
       remedy: 'Ask your administrator to enroll it: countersign enroll.'};

@@ -158,6 +158,31 @@ TEST(PolicyTest, AsksForTheGradeThatARuleNames) {
   }
 }
 
+TEST(PolicyTest, APromptSatisfiesOnlyARuleThatNamesIt) {
+  for (const std::string asked : {"prompt", "webauthn", "second-person"}) {
+    const auto policy = Policy::Parse(
+        "[[rule]]\nname = \"ask\"\n"
+        "outcome = \"approval_required\"\napproval = \"" +
+            asked + "\"\n",
+        "test");
+    ASSERT_TRUE(policy.has_value());
+    for (const std::string given : {"", "prompt", "webauthn", "nonsense"}) {
+      const ActionFacts action = {.name = "mcp:x",
+                                  .resource = "urn:x",
+                                  .purpose = "p",
+                                  .audience = {},
+                                  .approval = given};
+      const PolicyDecision decision = (*policy)->Decide(Ada(), action);
+      const bool enough = asked == "prompt" && given == "prompt";
+      EXPECT_EQ(decision.outcome,
+                enough ? Outcome::kPermit : Outcome::kApprovalRequired)
+          << asked << " asked, " << given << " given";
+      EXPECT_EQ(decision.approval, asked);
+      EXPECT_EQ(decision.grant_ttl_s > 0, enough);
+    }
+  }
+}
+
 // A47: a relay's word is not enough where a rule asks for nothing.
 TEST(PolicyTest, TakesTheKernelsWordAloneUnlessARuleSaysOtherwise) {
   SessionFacts facts = Ada();
