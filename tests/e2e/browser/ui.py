@@ -14,7 +14,6 @@ from browser_rig import (SOURCE, BrowserRig, Skip, enter_namespace, expect, main
 
 enter_namespace()
 
-HERE = pathlib.Path(__file__).resolve().parent
 PICTURES = os.environ.get("COUNTERSIGN_SCREENSHOTS")
 APPROVE = """\
 [[rule]]
@@ -37,7 +36,7 @@ def axe():
     if not script.exists():
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("package.json", "package-lock.json"):
-            shutil.copy(HERE / name, folder)
+            shutil.copy(SOURCE / "tests/agent/extension" / name, folder)
         done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit",
                                "--no-fund"], cwd=folder, check=False,
                               capture_output=True, text=True)
