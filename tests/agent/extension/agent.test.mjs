@@ -202,7 +202,7 @@ const ACTION = {key: 'k', name: 'http:GET', resource: 'https://a.example/?q=1',
 function authorizerOf(answers, approves = true) {
   const agent = fakeAgent();
   const asked = [];
-  agent.authorize = async (_session) => {
+  agent.authorize = async () => {
     const answer = answers.shift();
     if (answer instanceof Error) throw answer;
     return answer;
