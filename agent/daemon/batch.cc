@@ -11,9 +11,9 @@ namespace {
 
 using statement::StatementType;
 
-// What an Action holds beside its request: digest, salt, sequence, time and
-// the tags and lengths of all.
-constexpr size_t kActionOverhead = 128;
+// What an Action holds beside its request: digest, salt, sequence, time, an
+// approval and the tags and lengths of all.
+constexpr size_t kActionOverhead = 256;
 // What a BatchEvidence holds beside its leaves: statement, quote with up to 24
 // PCR values, up to 2,048 indices to prove.
 constexpr size_t kEvidenceOverhead = 16 * 1024;
@@ -75,6 +75,7 @@ std::optional<PendingAction> BatchBuilder::Add(PendingAction action) {
   leaf.set_salt(AsString(RandomBytes(16)));
   leaf.set_requested_at_ms(action.requested_at_ms);
   leaf.set_session_end(action.session_end);
+  if (action.approval.has_value()) *leaf.mutable_approval() = *action.approval;
   const Bytes body = statement::SerializeStatement(leaf);
   if (size_ + body.size() + kLeafFraming > statement::kMaxBatchSize) {
     return action;

@@ -16,6 +16,7 @@
 #include "attest/base/result.h"
 #include "countersign/v1/evidence.pb.h"
 #include "countersign/v1/service.pb.h"
+#include "countersign/v1/statements.pb.h"
 
 namespace countersign::agent {
 
@@ -43,7 +44,8 @@ struct PendingAction {
   std::string request;      // Exact bytes of an ActionRequest, checked.
   std::string session_end;  // Or the reason of the end.
   bool lease_only = false;  // Or neither: never in a batch.
-  bool prove = false;       // The answer is to carry a ledger proof.
+  std::optional<v1::Approval> approval;
+  bool prove = false;  // The answer is to carry a ledger proof.
   int64_t requested_at_ms = 0;
   // Runs exactly once; of an end it may be empty.
   std::function<void(Result<ActionOutcome>)> done;

@@ -1,4 +1,4 @@
-// The verbs that use a session: actions and DPoP proofs.
+// The verbs that use a session: actions, approvals and DPoP proofs.
 #include "agent/daemon/answers.h"
 #include "agent/daemon/audience.h"
 #include "agent/daemon/request_handler.h"
@@ -9,6 +9,31 @@ namespace countersign::agent {
 namespace {
 
 constexpr size_t kMaxGrantSize = 16 * 1024;
+
+Sha256Digest RequestDigest(const std::string& action_request) {
+  return statement::StatementDigest(statement::StatementType::kActionRequest,
+                                    AsBytes(action_request));
+}
+
+// A session's own program cannot approve what it asks for, and neither can
+// what it started. A browser is the exception, since the question is asked in
+// its own window: it owns the session through a relay and answers through one.
+Status MayApprove(const Caller& caller, const Session& session) {
+  if (!session.owner.has_value()) return Fail(ErrorCode::kSessionUnknown);
+  const platform::PinnedPeer& owner = *session.owner;
+  const bool is_owner = caller.peer->pid() == owner.pid() &&
+                        caller.peer->start_time() == owner.start_time();
+  if (is_owner && caller.through_relay && !session.origin.empty() &&
+      session.owner_is == OwnerIs::kNamed) {
+    return {};
+  }
+  CS_ASSIGN_OR_RETURN(const bool below, caller.peer->IsDescendantOf(owner));
+  if (is_owner || below) {
+    return Fail(ErrorCode::kNotSessionOwner,
+                "a program cannot approve its own action");
+  }
+  return {};
+}
 
 }  // namespace
 
@@ -57,6 +82,13 @@ void RequestHandler::Authorize(const AskPtr& ask,
   action.session = session;
   action.request = AsString(bytes);
   action.prove = request.want_bundle();
+  const Sha256Digest digest = RequestDigest(action.request);
+  if (approvals_.Use(session->id, digest, parts_.clock.MonotonicMs())) {
+    v1::Approval& approval = action.approval.emplace();
+    approval.set_request_digest(AsString(digest));
+    approval.set_grade(kGradePrompt);
+    approval.set_approver("os:" + std::to_string(session->uid));
+  }
   action.requested_at_ms = parts_.clock.NowMs();
   action.done = [this, ask, request, action_request = action.request,
                  session](Result<ActionOutcome> outcome) {
@@ -76,6 +108,11 @@ void RequestHandler::OnDecision(const AskPtr& ask,
     return;
   }
   ++session->actions;
+  if (outcome->decision.decision() == "approval_required" &&
+      outcome->decision.approval_grade() == kGradePrompt) {
+    approvals_.Asked(session->id, RequestDigest(action_request),
+                     parts_.clock.MonotonicMs());
+  }
   v1::AuthorizeResponse answer = ToAuthorizeResponse(*outcome, action_request);
   if (watchers_ > 0) {
     v1::WatchEvent event;
@@ -119,6 +156,33 @@ void RequestHandler::SendBundle(const AskPtr& ask, const SessionPtr& session,
         *response.mutable_authorize() = std::move(answer);
         Answer(ask, std::move(response));
       });
+}
+
+void RequestHandler::OnApprove(const AskPtr& ask,
+                               const v1::ApproveRequest& request) {
+  Status done;
+  const auto session =
+      parts_.sessions.FindOfUser(request.session_id(), ask->uid);
+  const auto digest =
+      DigestFrom(AsBytes(request.request_digest()), "request_digest");
+  if (!session.has_value()) {
+    done = tl::unexpected(session.error());
+  } else if (!digest.has_value()) {
+    done = tl::unexpected(digest.error());
+  } else {
+    done = MayApprove(*ask->client->caller, **session);
+    if (done.has_value()) {
+      done = approvals_.Approve(request.session_id(), *digest,
+                                parts_.clock.MonotonicMs());
+    }
+  }
+  if (!done.has_value()) {
+    Refuse(ask, done.error());
+    return;
+  }
+  v1::Response response;
+  response.mutable_approve();
+  Answer(ask, std::move(response));
 }
 
 void RequestHandler::OnSignDpop(const AskPtr& ask,

@@ -86,13 +86,13 @@ void RequestHandler::OnFrame(ConnectionId id, Frame frame) {
   ++outstanding_;
   ++outstanding_of_uid_[ask->uid];
 
+  ask->encoding = EncodingOf(frame.payload);
   auto decoded = DecodeRequest(frame.payload);
   if (!decoded.has_value()) {
     Refuse(ask, decoded.error());
     return;
   }
   ask->request_id = decoded->request.request_id();
-  ask->encoding = decoded->encoding;
   const Status checked = CheckFrame(*ask->client, frame, decoded->request);
   if (!checked.has_value()) {
     Refuse(ask, checked.error());
@@ -141,6 +141,8 @@ void RequestHandler::Dispatch(const AskPtr& ask, const v1::Request& request) {
       return OnAuthorize(ask, request.authorize());
     case v1::Request::kSignDpop:
       return OnSignDpop(ask, request.sign_dpop());
+    case v1::Request::kApprove:
+      return OnApprove(ask, request.approve());
     case v1::Request::kWatch:
       return OnWatch(ask);
     case v1::Request::kEnroll:

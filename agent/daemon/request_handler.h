@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "agent/daemon/approvals.h"
 #include "agent/daemon/batcher.h"
 #include "agent/daemon/doctor.h"
 #include "agent/daemon/enroll.h"
@@ -120,6 +121,7 @@ class RequestHandler final : public ServerHandler, public SessionListener {
                   Result<ActionOutcome> outcome);
   void SendBundle(const AskPtr& ask, const SessionPtr& session,
                   const ActionOutcome& outcome, v1::AuthorizeResponse answer);
+  void OnApprove(const AskPtr& ask, const v1::ApproveRequest& request);
   void OnSignDpop(const AskPtr& ask, const v1::SignDpopRequest& request);
   void RenewThenSignDpop(const AskPtr& ask, const v1::SignDpopRequest& request,
                          const SessionPtr& session);
@@ -134,6 +136,7 @@ class RequestHandler final : public ServerHandler, public SessionListener {
   void Tell(uint32_t uid, const v1::WatchEvent& event);
 
   Parts parts_;
+  Approvals approvals_;
   Server* server_ = nullptr;
   std::unordered_map<ConnectionId, std::shared_ptr<Client>> clients_;
   std::unordered_map<uint32_t, size_t> outstanding_of_uid_;

@@ -66,8 +66,8 @@ DecisionSubject::DecisionSubject(const SessionFacts& facts,
   device_ = std::move(json).text();
 }
 
-std::string DecisionSubject::RequestFor(
-    const v1::ActionRequest& request) const {
+std::string DecisionSubject::RequestFor(const v1::ActionRequest& request,
+                                        std::string_view approval) const {
   JsonWriter json;
   json.BeginObject()
       .Raw("subject", subject_)
@@ -84,6 +84,7 @@ std::string DecisionSubject::RequestFor(
       .Optional("task_id", request.task_id())
       .Optional("request_sha256", ToHex(AsBytes(request.request_sha256())))
       .Optional("audience", request.grant_audience())
+      .Optional("approval", approval)
       .Raw("workload", workload_)
       .Raw("device", device_)
       .EndObject()

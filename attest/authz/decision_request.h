@@ -22,8 +22,10 @@ class DecisionSubject {
   DecisionSubject(const SessionFacts& facts, const v1::SessionBinding& binding,
                   const v1::DeviceRecord& device);
 
-  // {"subject":…,"action":…,"resource":…,"context":…}
-  [[nodiscard]] std::string RequestFor(const v1::ActionRequest& request) const;
+  // {"subject":…,"action":…,"resource":…,"context":…}; `approval` is the
+  // grade of the one that came along, or empty.
+  [[nodiscard]] std::string RequestFor(const v1::ActionRequest& request,
+                                       std::string_view approval = {}) const;
 
  private:
   std::string subject_;  // JSON values.

@@ -37,12 +37,16 @@ Status CheckSession(const BatchSession& session,
 
 void AskPolicy(const DecisionContext& context, LeafDecision& out) {
   const v1::ActionRequest& request = out.leaf->request;
+  // Of this very request: the verifier compared the digests.
+  const std::string& approval = out.leaf->action.approval().grade();
   out.decision = context.policy.Decide(out.session->facts,
                                        {.name = request.name(),
                                         .resource = request.resource(),
                                         .purpose = request.purpose(),
-                                        .audience = request.grant_audience()});
-  out.request_sha256 = Sha256(AsBytes(out.session->asks.RequestFor(request)));
+                                        .audience = request.grant_audience(),
+                                        .approval = approval});
+  out.request_sha256 =
+      Sha256(AsBytes(out.session->asks.RequestFor(request, approval)));
   out.response_sha256 =
       Sha256(AsBytes(DecisionResponse(out.decision, context.policy.version())));
   // Tokens are for somebody: without an audience the evidence alone answers.

@@ -169,12 +169,16 @@ PolicyDecision Policy::Decide(const SessionFacts& session,
       return decision;
     }
     decision.outcome = rule.outcome;
-    if (rule.outcome == Outcome::kPermit) {
-      decision.grant_ttl_s = rule.grant_ttl_s;
-    } else {
-      decision.reason = ErrorCode::kApprovalRequired;
-      decision.approval = rule.approval;
+    decision.grant_ttl_s = rule.grant_ttl_s;
+    if (rule.outcome == Outcome::kPermit) return decision;
+    decision.approval = rule.approval;
+    // Of the other grades nothing that a device says is a proof.
+    if (rule.approval == "prompt" && action.approval == "prompt") {
+      decision.outcome = Outcome::kPermit;
+      return decision;
     }
+    decision.grant_ttl_s = 0;
+    decision.reason = ErrorCode::kApprovalRequired;
     return decision;
   }
   return decision;

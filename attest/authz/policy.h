@@ -12,7 +12,9 @@
 //   grant_ttl_s = 120                       # permit only; 1 to 300
 //   audiences = ["https://api.example"]     # globs; absent: the resource's
 //                                           # own origin only
-//   approval = "webauthn"                   # approval_required only
+//   approval = "webauthn"                   # approval_required only: the
+//                                           # grade asked for. "prompt": the
+//                                           # user's own click will do
 //   [rule.user]
 //   subject = ["os:*:1000"]                 # globs
 //   os_name = ["alice"]
@@ -94,6 +96,8 @@ struct ActionFacts {
   std::string_view resource;
   std::string_view purpose;
   std::string_view audience;  // Empty: no grant wanted.
+  // Grade of an approval of this very request; empty: none.
+  std::string_view approval = {};
 };
 
 enum class Outcome : uint8_t { kDeny, kPermit, kApprovalRequired };
@@ -104,7 +108,7 @@ struct PolicyDecision {
   ErrorCode reason = ErrorCode::kPolicyDenied;  // Unless permitted.
   std::string rule;                             // Empty: no rule matched.
   int64_t grant_ttl_s = 0;                      // With a permit.
-  std::string approval;  // With kApprovalRequired: the grade asked for.
+  std::string approval;  // The grade asked for, or with a permit used.
 };
 
 // One rule file. Immutable; may be used by several threads.

@@ -6,10 +6,13 @@ import {Failure} from './failure.js';
 
 export const ANSWER_MS = 120_000;
 const MAX_OPEN = 4;
+const MAX_REMEMBERED = 256;
 
 export class Approvals {
-  constructor({windows, tabs, urlOf, serviceUrl, answerMs = ANSWER_MS}) {
-    Object.assign(this, {windows, tabs, urlOf, serviceUrl, answerMs});
+  constructor({windows, tabs, urlOf, serviceUrl, answerMs = ANSWER_MS,
+    now = Date.now}) {
+    Object.assign(this, {windows, tabs, urlOf, serviceUrl, answerMs, now});
+    this.closedAt = new Map();  // Session's key -> when its last was answered
     this.open = new Map();  // id -> {question, decide, windowId}
     windows.onRemoved.addListener((windowId) => {
       for (const entry of this.open.values()) {
@@ -46,6 +49,8 @@ export class Approvals {
     } finally {
       clearTimeout(entry.timer);
       this.open.delete(id);
+      if (this.closedAt.size > MAX_REMEMBERED) this.closedAt.clear();
+      this.closedAt.set(question.action.key, this.now());
       if (entry.windowId !== undefined) {
         this.windows.remove(entry.windowId).catch(() => {});
       }
@@ -59,9 +64,13 @@ export class Approvals {
         {url: `${service}/approvals/${hexOfBase64(requestDigest)}`});
   }
 
-  // Is the user being asked about an action of this session?
-  pending(key) {
-    return [...this.open.values()].some((e) => e.question.action.key === key);
+  // Milliseconds since the user was last asked about an action of this session:
+  // 0 while a window is open, Infinity if never.
+  sinceAsked(key) {
+    if ([...this.open.values()].some((e) => e.question.action.key === key)) {
+      return 0;
+    }
+    return this.now() - (this.closedAt.get(key) ?? -Infinity);
   }
 
   // For the window.

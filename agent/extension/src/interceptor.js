@@ -13,8 +13,8 @@ const MAX_BODIES = 4096;
 const STOP = {cancel: true};
 
 export class Interceptor {
-  // `tabUrl(id)` promises a tab's address; `approvals.pending(key)` says that
-  // the user is being asked.
+  // `tabUrl(id)` promises a tab's address; `approvals.sinceAsked(key)` says
+  // for how long the user has not been asked, in ms.
   constructor({policies, prover, pool, sessions, notices, history, approvals,
     tabUrl}) {
     Object.assign(this, {policies, prover, pool, sessions, notices, history,
@@ -83,8 +83,9 @@ export class Interceptor {
     const limit = new Promise((_, reject) => {
       const check = () => {
         // A person takes as long as a person takes; that has its own limit.
-        if (this.approvals.pending(request.key)) {
-          timer = setTimeout(check, LIMIT_MS);
+        const since = this.approvals.sinceAsked(request.key);
+        if (since < LIMIT_MS) {
+          timer = setTimeout(check, LIMIT_MS - since);
         } else {
           reject(new Failure('timeout'));
         }

@@ -308,11 +308,12 @@ class Reporter {
     const v1::DeviceRecord& record = batch_->enrolled.record;
     const SessionFacts facts = FactsOf(binding, record);
     const v1::ActionRequest& request = leaf_->request;
-    const PolicyDecision decided =
-        policy->Decide(facts, {request.name(), request.resource(),
-                               request.purpose(), request.grant_audience()});
+    const std::string& approval = leaf_->action.approval().grade();
+    const PolicyDecision decided = policy->Decide(
+        facts, {request.name(), request.resource(), request.purpose(),
+                request.grant_audience(), approval});
     const std::string asked =
-        DecisionSubject(facts, binding, record).RequestFor(request);
+        DecisionSubject(facts, binding, record).RequestFor(request, approval);
     const std::string answered = DecisionResponse(decided, policy->version());
     return Name(decided.outcome) == decision_.decision() &&
            decided.rule == decision_.rule() &&

@@ -282,11 +282,13 @@ test('a window asks and its answer counts once', async () => {
   await settled();
   const id = opened[0].split('#')[1];
   assert.equal(approvals.question(id).digest, '000102');
-  assert.ok(approvals.pending('k') && !approvals.pending('other'));
+  assert.equal(approvals.sinceAsked('k'), 0);
+  assert.equal(approvals.sinceAsked('other'), Infinity);
   approvals.answer('another id', true);
   approvals.answer(id, true);
   assert.equal(await asked, true);
   assert.equal(approvals.question(id), undefined);
+  assert.ok(approvals.sinceAsked('k') < 1000);
 });
 
 test('a window that is closed denies; one that is ignored, in time too', async () => {

@@ -184,7 +184,7 @@ function interceptorOf({managed = {rules: [{match: ['https://a.example/*']}]},
       notices.push(failure);
       stopped();
     }, ready: (details) => notices.push(details)},
-    history, approvals: {pending: () => false},
+    history, approvals: {sinceAsked: () => Infinity},
     tabUrl: async () => 'https://a.example/c/1',
   });
   interceptor.loaded = true;

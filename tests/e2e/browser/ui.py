@@ -149,7 +149,8 @@ def test_a_prompt_that_is_approved_permits_that_request_once():
         browser.run(
             "setTimeout(() => document.getElementById('approve').click(), 50)")
         browser.switch(page)
-        expect(browser.run("return await window.answer") == 200)
+        status = browser.run("return await window.answer")
+        expect(status == 200, status, rig.page_state(browser)["history"][:2])
         (seen,) = rig.expect_proven("/files/1")
         # The same request again is asked about again.
         browser.run("window.answer = fetch('/files/1', {method: 'DELETE'})"
