@@ -51,6 +51,13 @@ struct PartReport {
   std::string detail;
 };
 
+// How the agent saw one fact of the user or the workload.
+struct Observed {
+  std::string fact;  // The name of its field, e.g. "executable_path".
+  std::string how;
+  std::string grade;  // "kernel", "same_user_spoofable" and so on.
+};
+
 // What the parts that hold say. Empty where no such part holds. Foreign text:
 // print it through Printable.
 struct BundleFacts {
@@ -63,6 +70,7 @@ struct BundleFacts {
   std::string user_verification;
   std::string workload;  // SPIFFE ID
   std::string executable;
+  std::vector<Observed> observations;
   std::string purpose;
   std::string action_digest;
   std::string action_name;

@@ -16,20 +16,6 @@ ValueKind KindOf(const std::string& type) {
   return is_choice ? ValueKind::kChoice : ValueKind::kText;
 }
 
-OptionNode ReadOption(const CLI::Option& option) {
-  OptionNode node;
-  if (!option.get_lnames().empty()) {
-    node.name = "--" + option.get_lnames().front();
-  }
-  node.help = option.get_description();
-  if (option.get_items_expected_max() == 0) return node;
-  node.value = KindOf(option.get_type_name());
-  if (node.value == ValueKind::kChoice) {
-    node.choices = CLI::detail::split(option.get_type_name(), '|');
-  }
-  return node;
-}
-
 CommandNode ReadNode(const CLI::App& app, std::vector<std::string> path) {
   CommandNode node;
   node.path = std::move(path);
@@ -39,10 +25,7 @@ CommandNode ReadNode(const CLI::App& app, std::vector<std::string> path) {
     (read.name.empty() ? node.positionals : node.options)
         .push_back(std::move(read));
   }
-  const auto shown = [](const CLI::App* command) {
-    return !command->get_group().empty();
-  };
-  for (const CLI::App* command : app.get_subcommands(shown)) {
+  for (const CLI::App* command : app.get_subcommands({})) {
     std::vector<std::string> below = node.path;
     below.push_back(command->get_name());
     node.commands.push_back(ReadNode(*command, std::move(below)));
@@ -56,6 +39,20 @@ void Collect(const CommandNode& node, std::vector<const CommandNode*>& all) {
 }
 
 }  // namespace
+
+OptionNode ReadOption(const CLI::Option& option) {
+  OptionNode node;
+  if (!option.get_lnames().empty()) {
+    node.name = "--" + option.get_lnames().front();
+  }
+  node.help = option.get_description();
+  if (option.get_items_expected_max() == 0) return node;
+  node.value = KindOf(option.get_type_name());
+  if (node.value == ValueKind::kChoice) {
+    node.choices = CLI::detail::split(option.get_type_name(), '|');
+  }
+  return node;
+}
 
 CommandNode ReadCommandTree(const CLI::App& app) { return ReadNode(app, {}); }
 

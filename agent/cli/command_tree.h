@@ -10,7 +10,8 @@
 
 namespace CLI {  // NOLINT(readability-identifier-naming): a library.
 class App;
-}
+class Option;
+}  // namespace CLI
 
 namespace countersign::agent {
 
@@ -31,10 +32,11 @@ struct CommandNode {
   std::vector<CommandNode> commands;
 };
 
-// Hidden commands are left out. An option's value is a choice if its type name
+// An option's value is a choice if its type name
 // is in lower case ("action|session"), a file or folder if that is FILE,
 // BUNDLE or DIR.
 [[nodiscard]] CommandNode ReadCommandTree(const CLI::App& app);
+[[nodiscard]] OptionNode ReadOption(const CLI::Option& option);
 
 // Every node, parents first.
 [[nodiscard]] std::vector<const CommandNode*> AllCommands(

@@ -21,7 +21,7 @@ void AddDpop(CLI::App& app, Context& context);
 void AddVerify(CLI::App& app, Context& context);
 void AddExport(CLI::App& app, Context& context);
 void AddDoctor(CLI::App& app, Context& context);
-// Hidden: prints shell completions of all the others, so it comes last.
+// Prints shell completions of all of them.
 void AddCompletion(CLI::App& app, Context& context);
 
 }  // namespace countersign::agent

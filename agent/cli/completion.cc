@@ -21,6 +21,16 @@ std::string CommandPatterns(const std::vector<const CommandNode*>& all) {
   return patterns;
 }
 
+// What a positional may be, where that is a choice.
+std::vector<std::string> Choices(const CommandNode& command) {
+  std::vector<std::string> choices;
+  for (const OptionNode& positional : command.positionals) {
+    choices.insert(choices.end(), positional.choices.begin(),
+                   positional.choices.end());
+  }
+  return choices;
+}
+
 // What may come next, as words: commands, then options.
 std::string NextWords(const CommandNode& command, const CommandNode& root) {
   std::string words;
@@ -29,6 +39,7 @@ std::string NextWords(const CommandNode& command, const CommandNode& root) {
     words += word;
   };
   for (const CommandNode& below : command.commands) add(below.path.back());
+  for (const std::string& choice : Choices(command)) add(choice);
   for (const OptionNode& option : command.options) add(option.name);
   if (command.path.empty()) return words;
   for (const OptionNode& option : root.options) {
@@ -216,6 +227,9 @@ std::string ZshCompletion(const CommandNode& root) {
     for (const CommandNode& below : command->commands) {
       text += " " + ZshDescribed(below.path.back(), below.help);
     }
+    for (const std::string& choice : Choices(*command)) {
+      text += " " + Quoted(choice);
+    }
     for (const OptionNode& option : command->options) {
       text += " " + ZshDescribed(option.name, option.help);
     }
@@ -270,6 +284,9 @@ std::string FishCompletion(const CommandNode& root) {
     for (const CommandNode& below : command->commands) {
       text += at + " -a " + below.path.back() + " -d " +
               FishQuoted(below.help) + "\n";
+    }
+    for (const std::string& choice : Choices(*command)) {
+      text += at + " -a " + choice + "\n";
     }
     if (TakesFile(*command)) text += at + " -F\n";
     for (const OptionNode& option : command->options) {

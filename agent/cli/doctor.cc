@@ -22,14 +22,17 @@ v1::DoctorCheck CheckOf(const char* name, const Status& status,
   return check;
 }
 
+// The file as this command reads it; the daemon's own check follows as
+// "config": the two may differ, by --config or by what either may read.
 v1::DoctorCheck CheckConfig(const Context& context) {
   const auto config =
       LoadAgentConfig(context.config_path, context.config_given);
   if (!config.has_value()) {
-    return CheckOf("config", tl::unexpected(config.error()), "");
+    return CheckOf("client-config", tl::unexpected(config.error()), "");
   }
-  v1::DoctorCheck check = CheckOf(
-      "config", {}, config->source.empty() ? "defaults" : config->source);
+  v1::DoctorCheck check =
+      CheckOf("client-config", {},
+              config->source.empty() ? "defaults" : config->source);
   for (const std::string& warning : config->warnings) {
     check.set_hint(check.hint() + (check.hint().empty() ? "" : "; ") + warning);
   }
@@ -50,7 +53,7 @@ int Examine(const Context& context, std::vector<v1::DoctorCheck>& checks) {
   const auto response = client->Call(std::move(request), kActionTimeout);
   if (!response.has_value()) {
     checks.push_back(
-        CheckOf("daemon_checks", tl::unexpected(response.error()), ""));
+        CheckOf("daemon-checks", tl::unexpected(response.error()), ""));
     return ExitCode(response.error().code);
   }
   for (const auto& check : response->doctor().checks()) checks.push_back(check);
@@ -68,7 +71,7 @@ int Run(const Context& context) {
       list.push_back({{"name", check.name()},
                       {"ok", check.ok()},
                       {"detail", check.detail()},
-                      {"hint", check.hint()}});
+                      {"remedy", check.hint()}});
     }
     context.output.PrintJson({{"ok", exit_code == 0}, {"checks", list}});
     return exit_code;

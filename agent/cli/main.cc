@@ -1,6 +1,4 @@
 // countersign: the agent's command line.
-#include <google/protobuf/stubs/logging.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -10,6 +8,7 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/suggest.h"
 #include "attest/base/text.h"
+#include "attest/proto/silence.h"
 
 namespace countersign::agent {
 namespace {
@@ -39,12 +38,27 @@ void AddJsonFlag(CLI::App& app, Context& context) {
       AddJsonFlag(*command, context);
       continue;
     }
-    if (command->get_group().empty()) continue;
-    // What `run` prints is its command's.
+    // What `run` prints is its command's, and a script is no JSON.
+    const bool only_errors =
+        command->get_name() == "run" || command->get_name() == "completion";
     command->add_flag_callback(
         "--json", [&context] { context.output.set_json(true); },
-        command->get_name() == "run" ? "Errors as JSON" : "Answer as JSON");
+        only_errors ? "Errors as JSON" : "Answer as JSON");
   }
+}
+
+// What is sent as text has to be text: the daemon would only find a message
+// that it cannot read. Names of files may be any bytes.
+void AddTextChecks(CLI::App& app) {
+  for (CLI::Option* option : app.get_options()) {
+    if (ReadOption(*option).value != ValueKind::kText) continue;
+    option->check(CLI::Validator(
+        [](const std::string& text) {
+          return IsUtf8(text) ? std::string() : "not valid UTF-8";
+        },
+        ""));
+  }
+  for (CLI::App* command : app.get_subcommands({})) AddTextChecks(*command);
 }
 
 void BuildApp(CLI::App& app, Context& context) {
@@ -78,6 +92,7 @@ void BuildApp(CLI::App& app, Context& context) {
   AddDoctor(app, context);
   AddCompletion(app, context);
   AddJsonFlag(app, context);
+  AddTextChecks(app);
 }
 
 // The command that the line had got to when it went wrong.
@@ -86,11 +101,16 @@ const CLI::App& Deepest(const CLI::App& app) {
   return chosen.empty() ? app : Deepest(*chosen.back());
 }
 
+// "countersign session open".
+std::string FullName(const CLI::App& command) {
+  if (command.get_parent() == nullptr) return command.get_name();
+  return FullName(*command.get_parent()) + " " + command.get_name();
+}
+
 int FailParse(const CLI::App& app, const CLI::ParseError& error,
               const Output& output) {
   const CLI::App& command = Deepest(app);
-  const std::string name =
-      &command == &app ? "countersign" : "countersign " + command.get_name();
+  const std::string name = FullName(command);
   const std::string help = "See " + name + " --help.";
   const auto left = app.remaining(true);
   if (left.empty()) return output.FailUsage(error.what(), help);
@@ -115,8 +135,7 @@ int FlushData(int exit_code) {
 }
 
 int Main(std::vector<std::string> arguments) {
-  // What hostile bytes do to the parser is said by our own errors.
-  google::protobuf::SetLogHandler(nullptr);
+  SilenceProtobufLog();
   Context context;
   // Everything after "--" belongs to the command to run, byte for byte.
   const auto mark = std::ranges::find(arguments, "--");

@@ -97,6 +97,12 @@ void AddOpen(CLI::App& session, Context& context) {
       ->type_name("ID");
   open->add_option("--lifetime", options->lifetime_s,
                    "Seconds; the service may give less")
+      ->check(CLI::Validator(
+          [](const std::string& text) {  // On the wire 0 asks for the default.
+            return text == "0" ? "a session lasts at least 1 second"
+                               : std::string();
+          },
+          ""))
       ->type_name("S");
   open->callback(
       [options, &context] { context.exit_code = RunOpen(*options, context); });

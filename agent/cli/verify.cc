@@ -23,6 +23,15 @@ Json IndexJson(const std::optional<uint64_t>& index) {
   return index.has_value() ? Json(*index) : Json(nullptr);
 }
 
+Json ObservationsJson(const BundleFacts& facts) {
+  Json list = Json::array();
+  for (const Observed& seen : facts.observations) {
+    list.push_back(
+        {{"fact", seen.fact}, {"how", seen.how}, {"grade", seen.grade}});
+  }
+  return list;
+}
+
 Json FactsJson(const BundleFacts& facts) {
   return {{"issuer", facts.issuer},
           {"device_id", facts.device_id},
@@ -33,6 +42,7 @@ Json FactsJson(const BundleFacts& facts) {
           {"user_verification", facts.user_verification},
           {"workload", facts.workload},
           {"executable", facts.executable},
+          {"observations", ObservationsJson(facts)},
           {"purpose", facts.purpose},
           {"action_digest", facts.action_digest},
           {"action_name", facts.action_name},

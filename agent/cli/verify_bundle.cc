@@ -145,6 +145,33 @@ void BlameSession(const v1::SessionEvidence& evidence,
   report.NotJudged(Part::kSessionKey, kNeedsBinding);
 }
 
+std::string GradeName(v1::Grade grade) {
+  switch (grade) {
+    case v1::GRADE_KERNEL:
+      return "kernel";
+    case v1::GRADE_OS_SERVICE:
+      return "os_service";
+    case v1::GRADE_SAME_USER_SPOOFABLE:
+      return "same_user_spoofable";
+    case v1::GRADE_VERIFIED_BY_SERVICE:
+      return "verified_by_service";
+    default:
+      return "claimed";
+  }
+}
+
+// What was seen that makes the program less sure than the kernel's word.
+std::string DoubtsAbout(const v1::Workload& workload) {
+  std::string doubts;
+  for (const v1::Observation& seen : workload.observations()) {
+    if (seen.name() != "executable_path" || seen.grade() == v1::GRADE_KERNEL) {
+      continue;
+    }
+    doubts += (doubts.empty() ? "" : "; ") + Printable(seen.how(), 200);
+  }
+  return doubts;
+}
+
 void DescribeSession(const verifier::AppraisedSession& session,
                      BundleReport& report) {
   const v1::SessionBinding& binding = session.binding;
@@ -155,6 +182,13 @@ void DescribeSession(const verifier::AppraisedSession& session,
   facts.user_verification = binding.user().verification();
   facts.workload = binding.workload().spiffe_id();
   facts.executable = binding.workload().executable_path();
+  for (const auto* const observations :
+       {&binding.user().observations(), &binding.workload().observations()}) {
+    for (const v1::Observation& seen : *observations) {
+      facts.observations.push_back(
+          {seen.name(), seen.how(), GradeName(seen.grade())});
+    }
+  }
   facts.purpose = binding.purpose();
   const std::string when =
       "TPM reset count " + std::to_string(session.pcrs.clock().reset_count);
@@ -171,6 +205,13 @@ void DescribeSession(const verifier::AppraisedSession& session,
       "User and workload are what the agent saw through the kernel (" +
       Printable(facts.user_verification, 40) +
       "); whoever is root on that machine could have forged them.");
+  const std::string doubts = DoubtsAbout(binding.workload());
+  if (!doubts.empty()) {
+    report.warnings.emplace_back(
+        "Any program of the same user could have acted in the name of this "
+        "one: " +
+        doubts + ".");
+  }
 }
 
 void JudgeSession(const v1::EvidenceBundle& bundle, BundleFindings& findings,

@@ -2,7 +2,6 @@
 
 #include "attest/base/digest.h"
 #include "attest/statement/limits.h"
-#include "attest/statement/merkle.h"
 #include "attest/statement/statement.h"
 #include "countersign/v1/statements.pb.h"
 
@@ -29,7 +28,7 @@ v1::ActionProof AnsweredBatch::ProofOf(uint32_t leaf) const {
   v1::ActionProof proof;
   proof.set_action(entry.batch.actions(static_cast<int>(leaf)));
   proof.set_leaf_index(leaf);
-  for (const Sha256Digest& hash : statement::InclusionPath(leaf_hashes, leaf)) {
+  for (const Sha256Digest& hash : tree.Path(leaf)) {
     proof.add_path(AsString(hash));
   }
   *proof.mutable_batch() = entry.batch.statement();
@@ -84,8 +83,7 @@ std::optional<PendingAction> BatchBuilder::Add(PendingAction action) {
   if (action.prove) {
     batch_->prove.push_back(static_cast<uint32_t>(batch_->callers.size()));
   }
-  batch_->leaf_hashes.push_back(
-      statement::LeafHash(StatementType::kAction, body));
+  leaves_.push_back(statement::LeafHash(StatementType::kAction, body));
   batch_->entry.batch.add_actions(AsString(body));
   batch_->callers.push_back(std::move(action));
   return std::nullopt;
@@ -94,6 +92,7 @@ std::optional<PendingAction> BatchBuilder::Add(PendingAction action) {
 std::unique_ptr<Batch> BatchBuilder::Close() {
   const JournalHead& head = batch_->before;
   const auto size = static_cast<uint32_t>(batch_->callers.size());
+  batch_->tree = statement::MerkleTree(std::move(leaves_));
   v1::ActionBatch statement;
   statement.set_issuer(device_.service.issuer);
   statement.set_device_id(device_.record.device_id());
@@ -103,7 +102,7 @@ std::unique_ptr<Batch> BatchBuilder::Close() {
   statement.set_batch_sequence(head.next_batch);
   statement.set_first_action_sequence(head.next_action);
   statement.set_tree_size(size);
-  statement.set_root(AsString(statement::MerkleRoot(batch_->leaf_hashes)));
+  statement.set_root(AsString(batch_->tree.root()));
   statement.set_previous_batch_digest(AsString(head.previous_batch_digest));
   const Bytes body = statement::SerializeStatement(statement);
 

@@ -14,6 +14,7 @@
 #include "agent/daemon/quote_order.h"
 #include "agent/daemon/session.h"
 #include "attest/base/result.h"
+#include "attest/statement/merkle.h"
 #include "countersign/v1/evidence.pb.h"
 #include "countersign/v1/service.pb.h"
 #include "countersign/v1/statements.pb.h"
@@ -23,7 +24,7 @@ namespace countersign::agent {
 // What stays of a batch once it is answered: enough to prove one leaf.
 struct AnsweredBatch {
   JournalEntry entry;
-  std::vector<Sha256Digest> leaf_hashes;
+  statement::MerkleTree tree;
   v1::TpmQuote quote;
 
   [[nodiscard]] v1::ActionProof ProofOf(uint32_t leaf) const;
@@ -60,7 +61,7 @@ struct Batch {
   JournalEntry entry;
   JournalHead before;
   JournalHead after;
-  std::vector<Sha256Digest> leaf_hashes;
+  statement::MerkleTree tree{{}};  // Not of one that was recovered.
   std::vector<uint32_t> prove;
   // One for each leaf; none when it was recovered after a restart.
   std::vector<PendingAction> callers;
@@ -97,6 +98,7 @@ class BatchBuilder {
   const std::string& epoch_nonce_;
   size_t max_leaves_;
   size_t size_ = 0;
+  statement::HashPath leaves_;
   std::unique_ptr<Batch> batch_;
 };
 

@@ -1,7 +1,5 @@
 // countersignd: the signer. Owns the TPM and talks to local clients; has no
 // network. The one place that names the concrete machine.
-#include <google/protobuf/stubs/logging.h>
-
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -12,6 +10,7 @@
 #include "agent/daemon/lazy_tpm.h"
 #include "agent/ipc/config.h"
 #include "attest/base/clock.h"
+#include "attest/proto/silence.h"
 #include "platform/esys_tpm.h"
 #include "platform/host.h"
 #include "platform/service_host.h"
@@ -156,8 +155,8 @@ int Main(int argc, char** argv) {
   int exit_code = 0;
   const auto options = ParseOptions(argc, argv, &exit_code);
   if (!options.has_value()) return exit_code;
-  // A client's malformed message is answered, not logged.
-  google::protobuf::SetLogHandler(nullptr);
+  SilenceProtobufLog();
+  platform::SilenceTssLog();
   platform::KeepHeapUntilTrimmed();
   platform::RaiseHandleLimit();
   const Status served = Serve(*options);

@@ -162,10 +162,9 @@ void Outbox::OnDecisions(v1::BatchAnswer answer, int64_t asked_ms) {
   parts_.freshness.OnNonce(answer.epoch_nonce(), answer.epoch_ttl_s(),
                            asked_ms);
   const std::unique_ptr<Batch> batch = TakeFront();
-  auto answered = std::make_shared<AnsweredBatch>();
-  answered->entry = std::move(batch->entry);
-  answered->leaf_hashes = std::move(batch->leaf_hashes);
-  answered->quote = *std::move(batch->quote);
+  const auto answered = std::make_shared<const AnsweredBatch>(
+      AnsweredBatch{std::move(batch->entry), std::move(batch->tree),
+                    *std::move(batch->quote)});
   for (size_t i = 0; i < batch->callers.size(); ++i) {
     PendingAction& caller = batch->callers[i];
     if (!caller.done) continue;

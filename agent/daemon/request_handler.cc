@@ -225,8 +225,8 @@ void RequestHandler::OnWatch(const AskPtr& ask) {
 void RequestHandler::OnEnroll(const AskPtr& ask,
                               const v1::EnrollRequest& request) {
   if (ask->uid != 0 && ask->uid != platform::OwnUid()) {
-    Refuse(ask, {ErrorCode::kUnauthorized,
-                 "only root or the daemon's own account may enroll"});
+    Refuse(ask, {ErrorCode::kNotAdministrator,
+                 "enroll: asked by uid " + std::to_string(ask->uid)});
     return;
   }
   parts_.enroller.Enroll(request, [this, ask](Result<Enrolled> enrolled) {

@@ -14,6 +14,7 @@
 #include "agent/ipc/config.h"
 #include "agent/uplink/channel.h"
 #include "attest/base/text.h"
+#include "attest/proto/silence.h"
 #include "platform/host.h"
 #include "platform/service_host.h"
 #include "platform/trusted_file.h"
@@ -134,6 +135,7 @@ int ParseFlags(int argc, char** argv, Flags& flags) {
 
 int main(int argc, char** argv) {
   using namespace countersign;
+  SilenceProtobufLog();
   platform::PreferSmallHeap();
   agent::Flags flags;
   const int exit_code = agent::ParseFlags(argc, argv, flags);

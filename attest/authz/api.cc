@@ -135,9 +135,13 @@ Response Api::Dispatch(const Request& request) {
     return response;
   }
   const Router::Found found = router_.Find(request.method, request.path);
-  if (found.route == nullptr) return Refusal(found.status);
+  if (found.route == nullptr) {
+    Response response = Refusal(found.status);
+    response.allow = found.allow;
+    return response;
+  }
   // Secrets in URLs end up in logs: nothing that is posted takes a query.
-  if (request.method != "GET" && !request.query.empty()) {
+  if (found.route->method != "GET" && !request.query.empty()) {
     return ProblemResponse({ErrorCode::kBadRequest, "no query is taken here"});
   }
   if (const Status known = Authenticate(*found.route, request); !known) {

@@ -109,7 +109,8 @@ std::string_view Name(EkPolicy policy) {
 }
 
 Result<Config> LoadConfig(const std::string& path) {
-  CS_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxConfigSize));
+  CS_ASSIGN_OR_RETURN(const std::string text,
+                      ReadTrustedFile(path, kMaxConfigSize));
   CS_ASSIGN_OR_RETURN(const toml::table root, ParseToml(text, path));
   Config config;
   config.enrollment.ek_roots = "ek-roots";

@@ -71,6 +71,7 @@ struct Config {
 
 // Reads `path`; relative paths in it are relative to its folder.
 //   kIoError        cannot be read
+//   kUnsafePath     others can change it
 //   kConfigInvalid  not TOML, an unknown key, a wrong type, out of range;
 //                   the detail is "file:line: what"
 [[nodiscard]] Result<Config> LoadConfig(const std::string& path);

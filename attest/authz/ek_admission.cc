@@ -14,7 +14,7 @@ constexpr size_t kMaxAllowList = 16 * 1024 * 1024;
 
 Result<std::set<Sha256Digest>> ReadAllowList(const std::string& path) {
   std::set<Sha256Digest> listed;
-  const Result<std::string> text = ReadFile(path, kMaxAllowList);
+  const Result<std::string> text = ReadTrustedFile(path, kMaxAllowList);
   if (!text && text.error().code == ErrorCode::kNotFound) return listed;
   if (!text) return tl::unexpected<Error>(text.error());
   std::istringstream lines(*text);

@@ -50,7 +50,8 @@ bool ReadPem(std::string_view pem, std::vector<Bytes>* objects) {
 }
 
 Status ReadRoots(const std::string& path, EkRootsFolder* content) {
-  CS_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxRootFile));
+  CS_ASSIGN_OR_RETURN(const std::string text,
+                      ReadTrustedFile(path, kMaxRootFile));
   if (!ReadPem<X509Ptr, PEM_read_bio_X509, i2d_X509>(text, &content->roots)) {
     return Bad(path, "not certificates in PEM");
   }
@@ -68,7 +69,8 @@ bool ReadDerList(ByteSpan der, std::vector<Bytes>* lists) {
 }
 
 Status ReadLists(const std::string& path, EkRootsFolder* content) {
-  CS_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxListFile));
+  CS_ASSIGN_OR_RETURN(const std::string text,
+                      ReadTrustedFile(path, kMaxListFile));
   std::vector<Bytes>* lists = &content->revocation_lists;
   if (ReadDerList(AsBytes(text), lists) ||
       ReadPem<X509CrlPtr, PEM_read_bio_X509_CRL, i2d_X509_CRL>(text, lists)) {
@@ -80,6 +82,11 @@ Status ReadLists(const std::string& path, EkRootsFolder* content) {
 }  // namespace
 
 Result<EkRootsFolder> ReadEkRootsFolder(const std::string& folder) {
+  if (const Status safe = CheckTrustedPath(folder); !safe) {
+    if (safe.error().code == ErrorCode::kUnsafePath)
+      return tl::unexpected<Error>(safe.error());
+    return Bad(folder, safe.error().detail);
+  }
   std::vector<std::filesystem::path> files;
   std::error_code failed;
   for (std::filesystem::directory_iterator entry(folder, failed), end;

@@ -20,6 +20,7 @@ struct EkRootsFolder {
 //   *.crl  one list in DER, or one or more in PEM, at most 16 MiB
 // kConfigInvalid with "path:1: what" for a file in which anything does not
 // parse, for more than 1000 files, and if the folder cannot be read.
+// kUnsafePath if others can change the folder or a file in it.
 [[nodiscard]] Result<EkRootsFolder> ReadEkRootsFolder(
     const std::string& folder);
 

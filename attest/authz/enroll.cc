@@ -103,6 +103,16 @@ Status Enroller::CheckAdmission(StoreView& view,
   return {};
 }
 
+// Of an EK that needs no token: none of its uses is spent, so it may have none
+// left, but whoever revoked it or let it expire meant it.
+Status Enroller::CheckSpareToken(StoreView& view,
+                                 const Sha256Digest& key) const {
+  CS_ASSIGN_OR_RETURN(const auto token, view.FindToken(key));
+  Status good = CheckToken(token, TokenKind::kEnroll, service_.clock.NowMs());
+  if (!good && good.error().code == ErrorCode::kTokenUsed) return {};
+  return good;
+}
+
 void Enroller::NoteConflict(const Bytes& holder, const Error& error) {
   if (holder.empty()) return;
   v1::LedgerEntry subject;
@@ -136,6 +146,8 @@ Result<v1::EnrollmentAnswer> Enroller::Begin(
     const bool activated = before && !before->device_id.empty();
     if (!activated && !device && !keys.judgement.allow_listed) {
       CS_RETURN_IF_ERROR(CheckAdmission(transaction, row, keys));
+    } else if (!activated && row.token) {
+      CS_RETURN_IF_ERROR(CheckSpareToken(transaction, *row.token));
     }
     row.id = before ? before->id : RandomBytes(16);
     if (before) row.device_id = before->device_id;

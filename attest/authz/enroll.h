@@ -49,6 +49,8 @@ class Enroller {
   [[nodiscard]] Status CheckAdmission(StoreView& view,
                                       const EnrollmentRow& enrollment,
                                       const EnrollmentKeys& keys) const;
+  [[nodiscard]] Status CheckSpareToken(StoreView& view,
+                                       const Sha256Digest& key) const;
   [[nodiscard]] Result<v1::DeviceRecord> Admit(StoreTransaction& transaction,
                                                EnrollmentRow& enrollment,
                                                const ProvenEnrollment& proven,

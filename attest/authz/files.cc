@@ -1,6 +1,7 @@
 #include "attest/authz/files.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -55,11 +56,8 @@ Status SyncFolderOf(const std::string& path) {
   return {};
 }
 
-}  // namespace
-
-Result<std::string> ReadFile(const std::string& path, size_t max_size) {
-  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0) return Failed(path);
+Result<std::string> ReadAll(const FileDescriptor& file, const std::string& path,
+                            size_t max_size) {
   std::string content(max_size + 1, '\0');
   size_t size = 0;
   while (size < content.size()) {
@@ -73,6 +71,66 @@ Result<std::string> ReadFile(const std::string& path, size_t max_size) {
   if (size > max_size) return Fail(ErrorCode::kTooLarge, path);
   content.resize(size);
   return content;
+}
+
+// `folder_owner` is who could replace the path anyway: an administrator who
+// looks at the folder of the service's account is not that account.
+Status CheckOwnerAndMode(const std::string& path, const struct stat& info,
+                         uid_t folder_owner) {
+  const uid_t self = ::geteuid();
+  if (info.st_uid != 0 && info.st_uid != self &&
+      !(self == 0 && info.st_uid == folder_owner)) {
+    return Fail(ErrorCode::kUnsafePath,
+                path + ": belongs to uid " + std::to_string(info.st_uid) +
+                    "; run: chown " + std::to_string(self) + " " + path);
+  }
+  if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    return Fail(ErrorCode::kUnsafePath,
+                path + ": others may write to it; run: chmod go-w " + path);
+  }
+  return {};
+}
+
+// The owner of the folder that `path` is in.
+Result<uid_t> CheckFolderOf(const std::string& path) {
+  std::error_code failed;
+  const std::string folder =
+      std::filesystem::absolute(path, failed).parent_path().string();
+  struct stat info = {};
+  if (::stat(folder.c_str(), &info) != 0) return Failed(path);
+  if ((info.st_mode & S_ISVTX) != 0) info.st_mode &= ~(S_IWGRP | S_IWOTH);
+  CS_RETURN_IF_ERROR(CheckOwnerAndMode(folder, info, info.st_uid));
+  return info.st_uid;
+}
+
+}  // namespace
+
+Result<std::string> ReadFile(const std::string& path, size_t max_size) {
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) return Failed(path);
+  return ReadAll(file, path, max_size);
+}
+
+Result<std::string> ReadTrustedFile(const std::string& path, size_t max_size) {
+  CS_ASSIGN_OR_RETURN(const uid_t owner, CheckFolderOf(path));
+  // A pipe would be waited for, and is refused below.
+  const FileDescriptor file(
+      ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.get() < 0) return Failed(path);
+  struct stat info = {};
+  if (::fstat(file.get(), &info) != 0) return Failed(path);
+  if (!S_ISREG(info.st_mode)) {
+    return Fail(ErrorCode::kUnsafePath, path + ": must be a regular file");
+  }
+  CS_RETURN_IF_ERROR(CheckOwnerAndMode(path, info, owner));
+  return ReadAll(file, path, max_size);
+}
+
+Status CheckTrustedPath(const std::string& path) {
+  CS_ASSIGN_OR_RETURN(const uid_t owner, CheckFolderOf(path));
+  struct stat info = {};
+  if (::stat(path.c_str(), &info) != 0) return Failed(path);
+  return CheckOwnerAndMode(path, info, owner);
 }
 
 Status ReplaceFile(const std::string& path, std::string_view content,

@@ -14,6 +14,16 @@ namespace countersign::authz {
 [[nodiscard]] Result<std::string> ReadFile(const std::string& path,
                                            size_t max_size);
 
+// Of what the service rests its trust on: the same, but only from a regular
+// file that nobody else can change. It and its folder belong to root or to the
+// account that runs (for root also: to the folder's owner), and neither their
+// group nor others may write; a sticky folder is as good.
+//   kUnsafePath  names the path and the command that mends it
+[[nodiscard]] Result<std::string> ReadTrustedFile(const std::string& path,
+                                                  size_t max_size);
+// That of a folder, or of a file that something else reads.
+[[nodiscard]] Status CheckTrustedPath(const std::string& path);
+
 // Replaces `path` so that a crash leaves the old or the new content, durable
 // on return: a sibling is written, synced and renamed, the folder synced.
 // kDiskFull, kIoError.

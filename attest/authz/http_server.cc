@@ -97,6 +97,8 @@ class Connection final : public Closable,
   void AwaitRequest() {
     if (shared_.stopping) return Shutdown();
     parser_.emplace();
+    version_ = 11;
+    head_ = false;
     parser_->header_limit(kMaxHttpHeader);
     parser_->body_limit(boost::none);  // Set once the route is known.
     if (buffer_.size() > 0) return ReadHeader();
@@ -126,6 +128,8 @@ class Connection final : public Closable,
 
   void ReadBody() {
     const auto& request = parser_->get();
+    version_ = request.version() == 10 ? 10 : 11;
+    head_ = request.method() == http::verb::head;
     if (const int status = Objection(request); status != 0) {
       return Refuse(status);
     }
@@ -232,7 +236,7 @@ class Connection final : public Closable,
   void Write(Response response) {
     answer_.emplace();
     answer_->result(static_cast<unsigned>(response.status));
-    answer_->version(11);
+    answer_->version(version_);
     answer_->set(http::field::content_type, response.content_type);
     answer_->set(http::field::cache_control, response.cache_control);
     answer_->set("X-Content-Type-Options", "nosniff");
@@ -240,9 +244,13 @@ class Connection final : public Closable,
       answer_->set(http::field::retry_after,
                    std::to_string(response.retry_after_s));
     }
+    if (!response.allow.empty()) {
+      answer_->set(http::field::allow, response.allow);
+    }
     answer_->body() = std::move(response.body);
     answer_->keep_alive(keep_alive_ && !shared_.stopping);
     answer_->prepare_payload();
+    if (head_) answer_->body().clear();  // Its length stays.
     Expire(shared_.options.write_timeout);
     http::async_write(stream_, *answer_,
                       [self = shared_from_this()](error_code error, size_t) {
@@ -283,6 +291,8 @@ class Connection final : public Closable,
   std::optional<Parser> parser_;
   std::optional<Answer> answer_;
   bool keep_alive_ = false;
+  unsigned version_ = 11;
+  bool head_ = false;
 };
 
 Result<tcp::endpoint> ParseListen(const std::string& listen) {
@@ -310,6 +320,10 @@ Result<tcp::endpoint> ParseListen(const std::string& listen) {
 }
 
 }  // namespace
+
+Status CheckListen(const std::string& listen) {
+  return ParseListen(listen).map([](const tcp::endpoint&) {});
+}
 
 struct HttpServer::Impl {
   Impl(const HttpServerOptions& options, TlsContext tls_context,

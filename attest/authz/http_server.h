@@ -52,6 +52,7 @@ struct Response {
   std::string body;
   std::string cache_control = "no-store";
   int retry_after_s = 0;  // Sent when positive.
+  std::string allow;      // Sent unless empty: the methods of the path.
 };
 
 class RequestHandler {
@@ -76,6 +77,9 @@ struct HttpServerOptions {
   std::chrono::milliseconds read_timeout{20'000};
   std::chrono::milliseconds write_timeout{20'000};
 };
+
+// kConfigInvalid: `listen` is not ADDRESS:PORT.
+[[nodiscard]] Status CheckListen(const std::string& listen);
 
 // Start, then Stop. Both are called from one thread.
 class HttpServer {

@@ -8,6 +8,7 @@
 
 #include "attest/authz/config.h"
 #include "attest/authz/files.h"
+#include "attest/authz/http_server.h"
 #include "attest/authz/installation.h"
 #include "attest/authz/storage/sqlite_store.h"
 #include "attest/authz/tls_context.h"
@@ -52,15 +53,34 @@ std::string_view TextOf(const Secret& secret) {
           secret.Expose().size()};
 }
 
-// The host of an https URL, without port and brackets.
-Result<std::string> HostOf(const std::string& issuer) {
+struct HostAndPort {
+  std::string host;  // Without brackets.
+  std::string port;
+};
+
+Result<HostAndPort> AuthorityOf(const std::string& issuer) {
   const auto uri = ParseUri(issuer);
   if (!uri || uri->scheme != "https" || !uri->authority) {
     return Fail(ErrorCode::kConfigInvalid, "issuer must be an https URL");
   }
   std::string host = *uri->authority;
-  if (host.starts_with("[")) return host.substr(1, host.find(']') - 1);
-  return host.substr(0, host.find(':'));
+  std::string port = "443";
+  const size_t colon = host.rfind(':');
+  if (colon != std::string::npos && host.find(']', colon) == host.npos) {
+    port = host.substr(colon + 1);
+    host.resize(colon);
+  }
+  if (host.starts_with("[")) host = host.substr(1, host.find(']') - 1);
+  return HostAndPort{std::move(host), std::move(port)};
+}
+
+// Not port 0: agents must find the service where its issuer says it is.
+Status CheckPort(const std::string& listen, std::string_view whose) {
+  const Status good = CheckListen(listen);
+  if (good && !listen.ends_with(":0")) return {};
+  return Fail(
+      ErrorCode::kConfigInvalid,
+      std::string(whose) + " must have a port from 1 to 65535: " + listen);
 }
 
 Status MakeKeys(const Config& config, const fs::path& trust) {
@@ -100,28 +120,36 @@ Status BeginLedger(const Config& config, const ServiceKeys& keys) {
 }  // namespace
 
 Status InitService(const InitOptions& options) {
-  CS_ASSIGN_OR_RETURN(const std::string host, HostOf(options.issuer));
+  CS_ASSIGN_OR_RETURN(const HostAndPort at, AuthorityOf(options.issuer));
+  const std::string beside = "127.0.0.1:" + at.port;
+  CS_RETURN_IF_ERROR(CheckPort(beside, "the issuer"));
+  const std::string listen = options.listen.empty() ? beside : options.listen;
+  CS_RETURN_IF_ERROR(CheckPort(listen, "--listen"));
   const fs::path dir = options.dir;
   const fs::path config_path = dir / "authz.toml";
   std::error_code ignored;
   if (fs::exists(config_path, ignored)) {
-    return Fail(ErrorCode::kIoError,
+    return Fail(ErrorCode::kBadRequest,
                 config_path.string() + ": there is a service here already");
   }
-  fs::create_directories(dir, ignored);
+  fs::create_directories(fs::absolute(dir).parent_path(), ignored);
+  CS_RETURN_IF_ERROR(MakeFolder(dir, 0755));
   for (const char* name : {"keys", "tls"}) {
     CS_RETURN_IF_ERROR(MakeFolder(dir / name, 0700));
   }
+  // What is read back below would be refused only then.
+  CS_RETURN_IF_ERROR(CheckTrustedPath(dir / "keys"));
   for (const char* name : {"ek-roots", "trust", "trust/ek-roots"}) {
     CS_RETURN_IF_ERROR(MakeFolder(dir / name, 0755));
   }
   Config draft;
   draft.issuer = options.issuer;
   draft.tenant = options.tenant;
-  draft.listen = options.listen;
+  draft.listen = listen;
   if (options.tls_certificate.empty()) {
-    CS_RETURN_IF_ERROR(MakePrivateTls(
-        host, dir / "tls/ca.pem", dir / "tls/cert.pem", dir / "tls/key.pem"));
+    CS_RETURN_IF_ERROR(MakePrivateTls(at.host, dir / "tls/ca.pem",
+                                      dir / "tls/cert.pem",
+                                      dir / "tls/key.pem"));
   } else {
     draft.tls_certificate = fs::absolute(options.tls_certificate).string();
     draft.tls_key = fs::absolute(options.tls_key).string();

@@ -13,7 +13,7 @@ struct InitOptions {
   std::string dir;
   std::string issuer;
   std::string tenant = "default";
-  std::string listen = "127.0.0.1:8443";
+  std::string listen;           // Empty: 127.0.0.1 and the issuer's port.
   std::string tls_certificate;  // Both empty: a private CA makes them.
   std::string tls_key;
 };
@@ -22,7 +22,8 @@ struct InitOptions {
 // keys/ledger.pem, ledger.db, ledger.head, trust/{service.jwks.json,
 // ledger.vkey, ek-roots/}} and, without a certificate at hand,
 // tls/{ca,cert,key}.pem. The rule file denies everything.
-//   kIoError        dir holds a service already, or cannot be written
+//   kBadRequest     dir holds a service already
+//   kIoError        it cannot be written
 //   kConfigInvalid  the issuer or another option does not hold
 [[nodiscard]] Status InitService(const InitOptions& options);
 

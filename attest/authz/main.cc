@@ -1,14 +1,17 @@
 // countersign-authz: the relying party. Appraises evidence, decides, writes
 // the ledger and only then grants.
-#include <google/protobuf/stubs/logging.h>
+#include <pwd.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <exception>
 
 #include "attest/authz/commands/commands.h"
 #include "attest/base/text.h"
+#include "attest/proto/silence.h"
 
 namespace countersign::authz {
 
@@ -20,6 +23,19 @@ void Context::Run(const std::function<Result<int>(Installation&)>& work) {
   }
   const Result<int> ran = work(**installation);
   exit_code = ran ? *ran : console.Fail(ran.error());
+}
+
+std::string LocalActor() {
+  const uid_t uid = ::getuid();
+  const std::string number = "uid " + std::to_string(uid);
+  passwd entry{};
+  passwd* found = nullptr;
+  std::array<char, 4096> buffer{};
+  if (::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) != 0 ||
+      found == nullptr) {
+    return number;
+  }
+  return std::string(found->pw_name) + " (" + number + ")";
 }
 
 namespace {
@@ -63,8 +79,7 @@ void BuildApp(CLI::App& app, Context& context) {
 }
 
 int Main(int argc, char** argv) {
-  // What hostile bytes do to the parser is said by our own errors.
-  google::protobuf::SetLogHandler(nullptr);
+  SilenceProtobufLog();
   Context context;
   context.console.set_json(std::any_of(
       argv + 1, argv + argc,

@@ -23,7 +23,7 @@ Result<bool> PolicyHolder::Reload(
     const std::function<Status(const Policy&)>& accept) {
   // Taken before reading: a change in between is seen the next time.
   stamp_ = StampOf();
-  auto text = ReadFile(path_, kMaxPolicySize);
+  auto text = ReadTrustedFile(path_, kMaxPolicySize);
   if (!text && text.error().code == ErrorCode::kTooLarge) {
     return Fail(ErrorCode::kConfigInvalid, path_ + ":1: larger than 256 KiB");
   }
@@ -45,10 +45,10 @@ bool PolicyHolder::Changed() const { return stamp_ != StampOf(); }
 PolicyHolder::Stamp PolicyHolder::StampOf() const {
   struct stat info = {};
   if (::stat(path_.c_str(), &info) != 0) return {};
-  return {.inode = info.st_ino,
-          .size = info.st_size,
-          .modified_ns =
-              info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec};
+  return {
+      .inode = info.st_ino,
+      .size = info.st_size,
+      .changed_ns = info.st_ctim.tv_sec * 1'000'000'000 + info.st_ctim.tv_nsec};
 }
 
 }  // namespace countersign::authz

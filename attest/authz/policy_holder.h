@@ -1,5 +1,5 @@
-// The rule file in force, replaced while the service runs. A bad file never
-// replaces a good one.
+// The rule file in force, replaced while the service runs. A bad file, or one
+// that others may write to, never replaces a good one.
 #ifndef COUNTERSIGN_ATTEST_AUTHZ_POLICY_HOLDER_H_
 #define COUNTERSIGN_ATTEST_AUTHZ_POLICY_HOLDER_H_
 
@@ -27,15 +27,15 @@ class PolicyHolder {
   // `accept`, the policy in force stays.
   [[nodiscard]] Result<bool> Reload(
       const std::function<Status(const Policy&)>& accept);
-  // True if the file looks different (inode, size or time) from when it was
-  // last read. Cheap.
+  // True if the file looks different (inode, size, time of change) from when
+  // it was last read. Cheap.
   [[nodiscard]] bool Changed() const;
 
  private:
   struct Stamp {
     uint64_t inode = 0;
     int64_t size = -1;
-    int64_t modified_ns = 0;
+    int64_t changed_ns = 0;  // Content, owner or mode.
     bool operator==(const Stamp&) const = default;
   };
   [[nodiscard]] Stamp StampOf() const;

@@ -31,10 +31,14 @@ Router::Found Router::Find(std::string_view method,
   for (const Route& route : routes_) {
     const auto parameter = MatchPath(route.pattern, path);
     if (!parameter) continue;
-    if (route.method == method) {
-      return {.route = &route, .parameter = *parameter, .status = 200};
+    const bool reads = route.method == "GET";
+    if (route.method == method || (reads && method == "HEAD")) {
+      return {
+          .route = &route, .parameter = *parameter, .status = 200, .allow = {}};
     }
     found.status = 405;
+    if (!found.allow.empty()) found.allow += ", ";
+    found.allow += reads ? "GET, HEAD" : route.method;
   }
   return found;
 }

@@ -39,12 +39,14 @@ class Router {
  public:
   explicit Router(std::vector<Route> routes) : routes_(std::move(routes)) {}
 
+  // A GET route serves HEAD as well: the server leaves the body out.
   // The route, or the status to answer with: 404, or 405 where another method
   // would do.
   struct Found {
     const Route* route = nullptr;
     std::string_view parameter;
     int status = 404;
+    std::string allow;  // With 405: the methods that would do.
   };
   [[nodiscard]] Found Find(std::string_view method,
                            std::string_view path) const;

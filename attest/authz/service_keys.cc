@@ -20,7 +20,7 @@ Result<Secret> ReadKeyFile(const std::string& path) {
     return Fail(ErrorCode::kUnsafePath,
                 path + ": must be a plain file with mode 0600");
   }
-  CS_ASSIGN_OR_RETURN(std::string pem, ReadFile(path, kMaxKeyFile));
+  CS_ASSIGN_OR_RETURN(std::string pem, ReadTrustedFile(path, kMaxKeyFile));
   Secret key(ToBytes(AsBytes(pem)));
   explicit_bzero(pem.data(), pem.size());
   return key;

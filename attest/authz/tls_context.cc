@@ -17,8 +17,7 @@ constexpr char kTls12Ciphers[] =
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
-constexpr unsigned char kAlpn[] = "\x08http/1.1";
-constexpr int kCertificateDays = 825;
+constexpr unsigned char kAlpn[] = "\x08http/1.1\x08http/1.0";
 
 int SelectAlpn(SSL*, const unsigned char** out, unsigned char* out_size,
                const unsigned char* offered, unsigned int offered_size, void*) {
@@ -57,7 +56,7 @@ X509Ptr NewCertificate(EVP_PKEY* key, const std::string& common_name) {
       BN_bin2bn(serial.data(), static_cast<int>(serial.size()), nullptr));
   BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate.get()));
   X509_gmtime_adj(X509_getm_notBefore(certificate.get()), -3600);
-  X509_time_adj_ex(X509_getm_notAfter(certificate.get()), kCertificateDays, 0,
+  X509_time_adj_ex(X509_getm_notAfter(certificate.get()), kPrivateTlsDays, 0,
                    nullptr);
   X509_set_pubkey(certificate.get(), key);
   X509_NAME_add_entry_by_txt(

@@ -33,6 +33,9 @@ class TlsContext {
 // TLS 1.2, where this exporter does not bind the handshake.
 [[nodiscard]] Bytes TlsExporter(SSL* ssl);
 
+// How long what MakePrivateTls makes is good for.
+inline constexpr int kPrivateTlsDays = 825;
+
 // For `init` without a certificate at hand: a private CA and, signed by it, a
 // P-256 certificate for `host` (a DNS name or an IP address), as PEM files.
 [[nodiscard]] Status MakePrivateTls(const std::string& host,

@@ -46,6 +46,7 @@ constexpr PublicRow kPublicRows[] = {
     {PublicCode::kServiceRejected, "service_rejected", 10, 401},
     {PublicCode::kRateLimited, "rate_limited", 75, 429},
     {PublicCode::kBusy, "busy", 75, 503},
+    {PublicCode::kDaemonNotRunning, "daemon_not_running", 4, 503},
     {PublicCode::kInternal, "internal", 1, 500},
 };
 
@@ -83,10 +84,7 @@ std::string_view Name(PublicCode code) { return Find(code).name; }
 std::string_view Message(ErrorCode code) { return Find(code).message; }
 std::string_view Remedy(ErrorCode code) { return Find(code).remedy; }
 
-int ExitCode(ErrorCode code) {
-  if (code == ErrorCode::kDaemonNotRunning) return 4;
-  return Find(Public(code)).exit_code;
-}
+int ExitCode(ErrorCode code) { return Find(Public(code)).exit_code; }
 
 int HttpStatus(ErrorCode code) {
   switch (code) {

@@ -33,6 +33,7 @@ enum class PublicCode : uint8_t {
   kServiceRejected,
   kRateLimited,
   kBusy,
+  kDaemonNotRunning,
   kInternal,
 };
 

@@ -15,7 +15,14 @@ std::string Characters(uint32_t value) {
   return text;
 }
 
-std::string Trimmed(std::string text) {
+// Vendors fill up each of the four fields: "SW  " and " TPM" are "SW TPM".
+std::string Trimmed(std::string_view padded) {
+  std::string text;
+  for (const char character : padded) {
+    const bool blank = character == ' ';
+    if (blank && (text.empty() || text.back() == ' ')) continue;
+    text.push_back(character);
+  }
   while (!text.empty() && text.back() == ' ') text.pop_back();
   return Printable(text, 16);
 }
@@ -51,7 +58,7 @@ Result<TpmInfo> ReadTpmInfo(EsysConnection& connection) {
     CS_ASSIGN_OR_RETURN(const uint32_t characters, connection.Property(part));
     vendor += Characters(characters);
   }
-  info.vendor_string = Trimmed(std::move(vendor));
+  info.vendor_string = Trimmed(vendor);
   info.is_software = SaysSoftware(info);
   CS_ASSIGN_OR_RETURN(const uint32_t high,
                       connection.Property(TPM2_PT_FIRMWARE_VERSION_1));

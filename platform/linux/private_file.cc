@@ -30,7 +30,8 @@ int WriteAll(Handle file, ByteSpan bytes) {
 }
 
 const char* KindOf(mode_t mode) {
-  if (S_ISLNK(mode)) return "a symbolic link, which is neither followed nor replaced";
+  if (S_ISLNK(mode))
+    return "a symbolic link, which is neither followed nor replaced";
   if (S_ISDIR(mode)) return "a folder";
   if (S_ISCHR(mode) || S_ISBLK(mode)) return "a device";
   if (S_ISFIFO(mode)) return "a FIFO";

@@ -1,18 +1,13 @@
 // Requests from a client and responses from a daemon, in either encoding.
 // What was read is written and read again to the same.
-#include <google/protobuf/stubs/logging.h>
-
 #include "agent/ipc/messages.h"
+#include "attest/proto/silence.h"
 #include "tests/fuzz/fuzz_input.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace countersign;
   using namespace countersign::agent;
-  static const bool quiet = [] {
-    google::protobuf::SetLogHandler(nullptr);
-    return true;
-  }();
-  FuzzCheck(quiet);
+  SilenceProtobufLog();
   const ByteSpan payload(data, size);
   if (const auto decoded = DecodeRequest(payload)) {
     const auto again = EncodeRequest(decoded->request, Encoding::kProtobuf);

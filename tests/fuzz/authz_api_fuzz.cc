@@ -2,10 +2,10 @@
 // The first byte picks the endpoint and the form; bodies are taken as they
 // are, or merged over good evidence of a device that the service knows, so
 // that the checks behind the first one are reached as well.
-#include <google/protobuf/stubs/logging.h>
 #include <spdlog/spdlog.h>
 
 #include "attest/base/json_guard.h"
+#include "attest/proto/silence.h"
 #include "tests/attest/authz/service_rig.h"
 #include "tests/fuzz/fuzz_input.h"
 
@@ -16,7 +16,7 @@ namespace {
 struct Bench {
   Bench() : laptop(rig) {
     spdlog::set_level(spdlog::level::off);
-    google::protobuf::SetLogHandler(nullptr);
+    SilenceProtobufLog();
     rig.config.limits.requests_per_s = 1'000'000;
     rig.config.limits.enrollments_per_min = 1'000'000;
     laptop.Enroll();

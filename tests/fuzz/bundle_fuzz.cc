@@ -1,10 +1,9 @@
 // Evidence bundles: hostile fields over a bundle that is otherwise valid, so
 // that every check is reached. Whatever comes in, nothing but the action that
 // the TPM quoted ever counts as proven.
-#include <google/protobuf/stubs/logging.h>
-
 #include "agent/cli/tpm2_tools_export.h"
 #include "agent/cli/verify_bundle.h"
+#include "attest/proto/silence.h"
 #include "tests/agent/cli/bundle_maker.h"
 #include "tests/fuzz/fuzz_input.h"
 
@@ -45,8 +44,7 @@ void CheckReport(const BundleReport& report, const BundleFacts& expected) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace countersign;
   using namespace countersign::agent;
-  static const auto quiet = google::protobuf::SetLogHandler(nullptr);
-  (void)quiet;
+  SilenceProtobufLog();
   static const auto* fixture = new Fixture;
   v1::EvidenceBundle hostile;
   if (!hostile.ParseFromArray(data, static_cast<int>(size))) {

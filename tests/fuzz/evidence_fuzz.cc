@@ -1,7 +1,6 @@
 // Whole evidence through the coordinators: nothing that the device's TPM did
 // not sign is trusted, and the service's state is never asked about it.
-#include <google/protobuf/stubs/logging.h>
-
+#include "attest/proto/silence.h"
 #include "attest/verifier/action_proof_verifier.h"
 #include "attest/verifier/appraise.h"
 #include "tests/fakes/tpm_bytes.h"
@@ -67,8 +66,7 @@ void Run(uint8_t kind, ByteSpan bytes) {
 }  // namespace countersign::verifier
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const auto quiet = google::protobuf::SetLogHandler(nullptr);
-  static_cast<void>(quiet);
+  countersign::SilenceProtobufLog();
   if (size > 0) countersign::verifier::Run(data[0], {data + 1, size - 1});
   return 0;
 }

@@ -1,17 +1,16 @@
 // What the uplink brings. Nobody holds the pinned key, so nothing is ever an
 // answer, and never a refusal by the service either.
-#include <google/protobuf/stubs/logging.h>
-
 #include "agent/daemon/service_link.h"
 #include "attest/base/digest.h"
 #include "attest/jose/es256.h"
+#include "attest/proto/silence.h"
 #include "tests/fuzz/fuzz_input.h"
 
 namespace countersign::agent {
 namespace {
 
 ServiceAddress MakeAddress() {
-  google::protobuf::SetLogHandler(nullptr);
+  SilenceProtobufLog();
   jose::KeySet keys;
   keys.Add(jose::Es256Key::Generate()->public_key());
   return {"https://authz.test", "00", "",

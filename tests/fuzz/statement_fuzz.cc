@@ -1,6 +1,5 @@
 // Typed statements: what is accepted is the one encoding of what was read.
-#include <google/protobuf/stubs/logging.h>
-
+#include "attest/proto/silence.h"
 #include "attest/statement/action_rules.h"
 #include "attest/statement/statement.h"
 #include "countersign/v1/statements.pb.h"
@@ -23,8 +22,7 @@ void Check(ByteSpan body) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace countersign;
-  static const auto quiet = google::protobuf::SetLogHandler(nullptr);
-  (void)quiet;
+  SilenceProtobufLog();
   if (size == 0) return 0;
   const ByteSpan body(data + 1, size - 1);
   switch (data[0] % 5) {

@@ -295,6 +295,8 @@ TEST_P(TpmContractTest, TellsWhatItIs) {
   const auto info = tpm().Info();
   ASSERT_TRUE(Succeeds(info));
   EXPECT_FALSE(info->manufacturer.empty());
+  EXPECT_EQ(info->vendor_string.find("  "), std::string::npos)
+      << info->vendor_string;
   EXPECT_TRUE(info->is_software);
   EXPECT_GT(info->clock.reset_count, 0u);
   EXPECT_FALSE(info->locked_out);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "attest/authz/audit/describe.h"
+#include "attest/authz/audit/order_lines.h"
 #include "attest/authz/audit/trail.h"
 #include "attest/authz/decision_request.h"
 #include "attest/authz/ek_admission.h"
@@ -17,30 +18,13 @@ namespace {
 using JudgedBatch = TrailReader::JudgedBatch;
 using JudgedSession = TrailReader::JudgedSession;
 
+// Why an action is denied whose session was quoted on another boot.
+constexpr ErrorCode kOtherBoot[] = {ErrorCode::kStaleBoot,
+                                    ErrorCode::kPcrDigestMismatch,
+                                    ErrorCode::kSessionOfOtherDevice};
+
 std::string Number(uint64_t value) { return std::to_string(value); }
 std::string Hex(const std::string& bytes) { return ToHex(AsBytes(bytes)); }
-
-std::string Why(const Error& error) {
-  std::string text(Message(error.code));
-  if (!error.detail.empty()) text += " (" + Printable(error.detail) + ")";
-  return text;
-}
-
-CheckedLine Line(std::string key, bool holds, std::string fact,
-                 std::string proof) {
-  return {std::move(key), holds ? Mark::kOk : Mark::kFailed, std::move(fact),
-          std::move(proof)};
-}
-CheckedLine Unknown(std::string key, std::string fact, std::string proof) {
-  return {std::move(key), Mark::kAbsent, std::move(fact), std::move(proof)};
-}
-// Something that could not be established: broken, unless it was erased,
-// which the ledger is made to survive.
-CheckedLine Lost(std::string key, std::string fact, const Error& error) {
-  const Mark mark =
-      error.code == ErrorCode::kNotFound ? Mark::kAbsent : Mark::kFailed;
-  return {std::move(key), mark, std::move(fact), Why(error)};
-}
 
 // Collects the report of one action, from evidence to words.
 class Reporter {
@@ -58,7 +42,7 @@ class Reporter {
       Then(Lost("decision", "the entry of this decision", decision.error()));
       return std::move(report_);
     }
-    decision_ = std::move(decision->entry);
+    decision_entry_ = *std::move(decision);
     report_.decided_ms = decision_.service_time_ms();
     report_.decision = decision_.kind() == v1::ENTRY_KIND_SESSION_END
                            ? "session_end"
@@ -67,6 +51,7 @@ class Reporter {
         code && decision_.reason() != 0) {
       report_.reason = Name(*code);
     }
+    ReadEvidence();
     DescribeAction();
     DescribeSession();
     DescribeOrder();
@@ -81,12 +66,28 @@ class Reporter {
   void What(CheckedLine line) { report_.what.push_back(std::move(line)); }
   void Then(CheckedLine line) { report_.valid_then.push_back(std::move(line)); }
 
-  void DescribeAction() {
-    auto batch = trail_.Batch(decision_);
-    if (!batch) {
-      return What(Lost("action", "the quoted action", batch.error()));
+  // Everything that the ledger and the evidence say, or why they do not.
+  void ReadEvidence() {
+    if (decision_.refers_to() != 0) {
+      auto bound = trail_.Entry(decision_.refers_to() - 1);
+      if (bound) session_entry_ = *std::move(bound);
+      if (!bound) session_ = tl::unexpected<Error>(bound.error());
     }
-    batch_.emplace(*std::move(batch));
+    history_ = trail_.History(decision_entry_, session_entry_);
+    if (!history_) {
+      batch_ = tl::unexpected<Error>(history_.error());
+      session_ = tl::unexpected<Error>(history_.error());
+      return;
+    }
+    batch_ = trail_.Batch(decision_entry_, *history_);
+    if (session_entry_) session_ = trail_.Session(*session_entry_, *history_);
+  }
+
+  void DescribeAction() {
+    if (!batch_) {
+      What(Lost("action", "the quoted action", batch_.error()));
+      return What(Lost("device", "the device", batch_.error()));
+    }
     const auto& leaves = batch_->batch.leaves;
     const uint32_t leaf = action_.leaf_index;
     if (leaf < leaves.size() && leaves[leaf] &&
@@ -98,7 +99,8 @@ class Reporter {
     }
     const bool named =
         Equal(AsBytes(decision_.action_digest()), action_.digest);
-    What(Line("action", named && (leaf_ != nullptr || !leaves[leaf]),
+    const bool malformed = leaf < leaves.size() && !leaves[leaf];
+    What(Line("action", named && (leaf_ != nullptr || malformed),
               leaf_ == nullptr ? "a malformed action"
               : leaf_->request.name().empty()
                   ? "the end of the session: " +
@@ -114,14 +116,10 @@ class Reporter {
     const v1::DeviceRecord& record = batch_->enrolled.record;
     What(Line("device", true, DeviceText(record),
               "enrolled by ledger entry " + Number(batch_->enrolled.index) +
-                  "; its AK's Name and Qualified Name follow from the keys in "
+                  ", before this decision; its AK's Name and Qualified Name "
+                  "follow from the keys in "
                   "that record"));
     What(EkLine(record));
-    const verifier::QuotedPcrs& pcrs = batch_->batch.pcrs;
-    boot_ = "PCRs " + pcrs.selection().ToText() + ", digest " +
-            ToHex(pcrs.pcr_digest()) + ", reset count " +
-            Number(pcrs.clock().reset_count) + ", restart count " +
-            Number(pcrs.clock().restart_count);
   }
 
   CheckedLine EkLine(const v1::DeviceRecord& record) const {
@@ -155,22 +153,21 @@ class Reporter {
   }
 
   void DescribeSession() {
-    if (decision_.refers_to() == 0 || !batch_) {
+    if (decision_.refers_to() == 0) {
       return Who(Unknown("user", "nobody that the service knows",
                          "the action names no session of this service"));
     }
-    auto entry = trail_.Entry(decision_.refers_to() - 1);
-    if (!entry) return Who(Lost("user", "the session", entry.error()));
-    session_entry_ = *std::move(entry);
-    auto session = trail_.Session(session_entry_->entry, batch_->enrolled);
-    if (!session) {
-      return Who(Lost("user", "the session's evidence", session.error()));
+    if (!session_) {
+      Who(Lost("user", "the user of the session", session_.error()));
+      What(Lost("workload", "the program", session_.error()));
+      return What(Lost("boot", "the boot", session_.error()));
     }
-    session_.emplace(*std::move(session));
     const v1::SessionBinding& binding = session_->session.binding;
-    const bool same = leaf_ != nullptr &&
-                      Equal(AsBytes(leaf_->action.session_binding_digest()),
-                            session_->session.digest);
+    const bool same =
+        Equal(AsBytes(decision_.session_binding_digest()),
+              session_->session.digest) &&
+        (leaf_ == nullptr || leaf_->action.session_binding_digest() ==
+                                 decision_.session_binding_digest());
     const v1::User& user = binding.user();
     Who(Line("user", same, UserText(user),
              "the action names this session, and the session's quote covers "
@@ -183,13 +180,37 @@ class Reporter {
     What(Line("workload", same, WorkloadText(workload),
               "quoted with the session; executable from " +
                   HowObserved(workload.observations(), "executable_path")));
-    const bool same_boot =
-        session_->session.pcrs.clock().SameBoot(batch_->batch.pcrs.clock()) &&
-        session_->session.pcrs.pcr_digest() == batch_->batch.pcrs.pcr_digest();
-    What(Line("boot", same_boot, boot_,
-              "quoted with the session and with the action alike; the boot "
-              "log's " +
-                  Number(session_->boot_events) + " events replay to it"));
+    What(BootLine());
+  }
+
+  CheckedLine BootLine() const {
+    if (!batch_) return Lost("boot", "the boot", batch_.error());
+    const verifier::QuotedPcrs& bound = session_->session.pcrs;
+    const verifier::QuotedPcrs& pcrs = batch_->batch.pcrs;
+    const std::string boot = "PCRs " + pcrs.selection().ToText() + ", digest " +
+                             ToHex(pcrs.pcr_digest()) + ", reset count " +
+                             Number(pcrs.clock().reset_count) +
+                             ", restart count " +
+                             Number(pcrs.clock().restart_count);
+    if (bound.clock().SameBoot(pcrs.clock()) &&
+        bound.pcr_digest() == pcrs.pcr_digest()) {
+      return Line("boot", true, boot,
+                  "quoted with the session and with the action alike; the boot "
+                  "log's " +
+                      Number(session_->boot_events) + " events replay to it");
+    }
+    const bool was_why =
+        decision_.decision() == "deny" &&
+        std::ranges::any_of(kOtherBoot, [this](ErrorCode code) {
+          return decision_.reason() == static_cast<uint32_t>(code);
+        });
+    return Line("boot", was_why, boot,
+                "the session was quoted on another boot: digest " +
+                    ToHex(bound.pcr_digest()) + ", reset count " +
+                    Number(bound.clock().reset_count) + ", restart count " +
+                    Number(bound.clock().restart_count) +
+                    (was_why ? "; this is why the action was denied"
+                             : "; the action was not denied for it"));
   }
 
   CheckedLine PseudonymLine(const v1::SessionBinding& binding) const {
@@ -199,7 +220,8 @@ class Reporter {
     const auto key = trail_.view().FindSubjectKey(subject);
     if (!key) return Lost("pseudonym", fact, key.error());
     if (!key->has_value()) {
-      return Unknown("pseudonym", fact, "its key was erased");
+      return Lost("pseudonym", fact,
+                  {ErrorCode::kNotFound, "its key was erased"});
     }
     return Line("pseudonym",
                 Equal(HmacSha256(**key, AsBytes(subject)),
@@ -208,69 +230,25 @@ class Reporter {
   }
 
   void DescribeOrder() {
-    if (!session_entry_) return;
-    const uint64_t opened = session_entry_->index;
-    Then(Line("session",
-              opened < action_.ledger_index &&
-                  session_entry_->entry.kind() == v1::ENTRY_KIND_SESSION,
-              "the session was bound by entry " + Number(opened) +
-                  ", before this decision, entry " +
-                  Number(action_.ledger_index),
-              "both are proven to be in the ledger's tree of " +
-                  Number(trail_.checkpoint().head.size) + " entries"));
-    Then(EndLine());
-    Then(RevocationLine());
-  }
-
-  CheckedLine EndLine() const {
-    const auto row =
-        trail_.view().FindSession(AsBytes(session_entry_->entry.session_id()));
-    if (!row || !*row) {
-      return Lost("session_end", "the session's end",
-                  row ? Error{ErrorCode::kSessionUnknown, {}} : row.error());
+    if (session_entry_) {
+      const uint64_t opened = session_entry_->index;
+      Then(Line("session",
+                opened < action_.ledger_index &&
+                    session_entry_->entry.kind() == v1::ENTRY_KIND_SESSION,
+                "the session was bound by entry " + Number(opened) +
+                    ", before this decision, entry " +
+                    Number(action_.ledger_index),
+                "both are proven to be in the ledger's tree of " +
+                    Number(trail_.checkpoint().head.size) + " entries"));
     }
-    if (!(*row)->ended()) {
-      return Line("session_end", true, "the session has not ended since",
-                  "no entry of the ledger ends it");
+    if (!history_) {
+      return Then(Lost("history", "what became of session and device",
+                       history_.error()));
     }
-    const uint64_t index = (*row)->end_index;
-    const auto entry = trail_.Entry(index);
-    if (!entry) return Lost("session_end", "the session's end", entry.error());
-    const bool ends_it =
-        entry->entry.kind() == v1::ENTRY_KIND_SESSION_END &&
-        entry->entry.session_id() == session_entry_->entry.session_id();
-    return Line("session_end",
-                ends_it && (action_.ledger_index <= index ||
-                            report_.decision != "permit"),
-                "the session ended by entry " + Number(index) + " (" +
-                    Printable((*row)->end_reason) + ")",
-                "that entry is proven, and stands " +
-                    std::string(action_.ledger_index < index    ? "after"
-                                : action_.ledger_index == index ? "for"
-                                                                : "before") +
-                    " this decision");
-  }
-
-  CheckedLine RevocationLine() const {
-    const auto row = trail_.view().FindDevice(AsBytes(decision_.device_id()));
-    if (!row || !*row) {
-      return Lost("revocation", "the device",
-                  row ? Error{ErrorCode::kDeviceUnknown, {}} : row.error());
+    if (session_entry_) {
+      Then(EndLine(trail_.view(), *history_, *session_entry_, decision_entry_));
     }
-    if (!(*row)->revoked) {
-      return Line("revocation", true, "the device has not been revoked",
-                  "no entry of the ledger revokes it");
-    }
-    const uint64_t index = (*row)->revoked_index;
-    const auto entry = trail_.Entry(index);
-    if (!entry) return Lost("revocation", "the revocation", entry.error());
-    const bool revokes = entry->entry.kind() == v1::ENTRY_KIND_REVOCATION &&
-                         entry->entry.device_id() == decision_.device_id();
-    return Line("revocation",
-                revokes && (action_.ledger_index < index ||
-                            report_.decision != "permit"),
-                "the device was revoked later, by entry " + Number(index),
-                "that entry is proven; this decision stands before it");
+    Then(RevocationLine(trail_.view(), *history_, decision_entry_));
   }
 
   void DescribePolicy() {
@@ -296,8 +274,10 @@ class Reporter {
   }
 
   Result<bool> DecideAgain() const {
-    if (leaf_ == nullptr || !session_) {
-      return Fail(ErrorCode::kNotFound, "the evidence was erased");
+    if (!batch_) return tl::unexpected<Error>(batch_.error());
+    if (!session_) return tl::unexpected<Error>(session_.error());
+    if (leaf_ == nullptr) {
+      return Fail(ErrorCode::kLeafIndexMismatch, "another action");
     }
     CS_ASSIGN_OR_RETURN(const Bytes version,
                         FromHex(decision_.policy_version()));
@@ -355,13 +335,28 @@ class Reporter {
   const Config& config_;
   const ActionRow& action_;
   ActionReport report_;
-  v1::LedgerEntry decision_;
-  std::optional<JudgedBatch> batch_;
-  const verifier::BatchLeaf* leaf_ = nullptr;
+  ProvenEntry decision_entry_;
+  const v1::LedgerEntry& decision_ = decision_entry_.entry;
   std::optional<ProvenEntry> session_entry_;
-  std::optional<JudgedSession> session_;
-  std::string boot_;
+  Result<DeviceHistory> history_ = DeviceHistory();
+  Result<JudgedBatch> batch_ = Fail(ErrorCode::kInternal);
+  Result<JudgedSession> session_ = Fail(ErrorCode::kSessionUnknown);
+  const verifier::BatchLeaf* leaf_ = nullptr;
 };
+
+std::string_view ResultName(Mark mark) {
+  switch (mark) {
+    case Mark::kOk:
+      return "holds";
+    case Mark::kFailed:
+      return "fails";
+    case Mark::kErased:
+      return "erased";
+    case Mark::kAbsent:
+      break;
+  }
+  return "not_checked";
+}
 
 void WriteLines(JsonWriter& json, std::string_view key,
                 const std::vector<CheckedLine>& lines) {
@@ -369,9 +364,7 @@ void WriteLines(JsonWriter& json, std::string_view key,
   for (const CheckedLine& line : lines) {
     json.BeginObject()
         .String("check", line.key)
-        .String("result", line.mark == Mark::kOk       ? "holds"
-                          : line.mark == Mark::kFailed ? "fails"
-                                                       : "not_checked")
+        .String("result", ResultName(line.mark))
         .String("fact", line.fact)
         .String("proof", line.proof)
         .EndObject();
@@ -381,15 +374,14 @@ void WriteLines(JsonWriter& json, std::string_view key,
 
 }  // namespace
 
-bool ActionReport::holds() const {
+std::vector<std::string> ActionReport::KeysOf(Mark mark) const {
+  std::vector<std::string> keys;
   for (const auto* lines : {&who, &what, &valid_then}) {
-    if (std::ranges::any_of(*lines, [](const CheckedLine& line) {
-          return line.mark == Mark::kFailed;
-        })) {
-      return false;
+    for (const CheckedLine& line : *lines) {
+      if (line.mark == mark) keys.push_back(line.key);
     }
   }
-  return true;
+  return keys;
 }
 
 Result<ActionReport> ReportAction(StoreView& view, const Config& config,
@@ -412,7 +404,13 @@ std::string ToJson(const ActionReport& report) {
       .String("name", report.name)
       .String("resource", report.resource)
       .String("purpose", report.purpose)
-      .Bool("holds", report.holds());
+      .Bool("holds", report.holds())
+      .Bool("complete", report.complete())
+      .BeginArray("missing");
+  for (const std::string& key : report.KeysOf(Mark::kErased)) {
+    json.String({}, key);
+  }
+  json.EndArray();
   WriteLines(json, "who", report.who);
   WriteLines(json, "what", report.what);
   WriteLines(json, "valid_then", report.valid_then);

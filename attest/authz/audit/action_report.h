@@ -16,6 +16,7 @@ namespace countersign::authz {
 struct ActionReport {
   std::string action_digest;  // Hex.
   uint64_t ledger_index = 0;
+  // Zero and empty if the decision's entry is not the one in the tree.
   int64_t decided_ms = 0;
   std::string decision;
   std::string reason;  // Empty with a permit.
@@ -24,7 +25,14 @@ struct ActionReport {
   std::vector<CheckedLine> what;
   std::vector<CheckedLine> valid_then;
 
-  [[nodiscard]] bool holds() const;
+  // The keys of the lines with that mark.
+  [[nodiscard]] std::vector<std::string> KeysOf(Mark mark) const;
+  // Whether nothing was erased that a check needs.
+  [[nodiscard]] bool complete() const { return KeysOf(Mark::kErased).empty(); }
+  // Whether every check could be made, and holds.
+  [[nodiscard]] bool holds() const {
+    return complete() && KeysOf(Mark::kFailed).empty();
+  }
 };
 
 // `which` as FindAction takes it. What does not hold is a line of the report,

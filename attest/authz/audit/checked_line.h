@@ -6,12 +6,15 @@
 #include <cstdint>
 #include <string>
 
+#include "attest/base/result.h"
+
 namespace countersign::authz {
 
 enum class Mark : uint8_t {
   kOk,
   kFailed,
-  kAbsent,  // Nothing to check, or nothing left to check it with.
+  kAbsent,  // There is nothing to check.
+  kErased,  // There is nothing left to check it with.
 };
 
 struct CheckedLine {
@@ -20,6 +23,16 @@ struct CheckedLine {
   std::string fact;
   std::string proof;
 };
+
+[[nodiscard]] CheckedLine Line(std::string key, bool holds, std::string fact,
+                               std::string proof);
+[[nodiscard]] CheckedLine Unknown(std::string key, std::string fact,
+                                  std::string proof);
+// Something that could not be established because of `error`: kNotFound is
+// evidence that was erased, which the ledger is made to survive; anything else
+// is broken.
+[[nodiscard]] CheckedLine Lost(std::string key, std::string fact,
+                               const Error& error);
 
 }  // namespace countersign::authz
 

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <ctime>
 
+#include "attest/authz/audit/entry_pages.h"
 #include "attest/authz/head_file.h"
 #include "attest/authz/ledger_writer.h"
 #include "attest/base/text.h"
@@ -13,43 +14,22 @@ namespace {
 
 using statement::StatementType;
 
-constexpr uint64_t kPage = 1024;
 // Enough to narrow a change down; each is checked against all entries.
 constexpr uint64_t kCheckpoints = 64;
 
-// Reads ahead: one query for each page of entries.
 class PagedEntries final : public ledger::EntryReader {
  public:
-  explicit PagedEntries(StoreView& view) : view_(view) {}
+  explicit PagedEntries(StoreView& view) : pages_(view) {}
 
   Result<std::optional<Bytes>> ReadEntry(uint64_t index) override {
-    if (index < first_ || index >= first_ + page_.size()) {
-      first_ = index;
-      CS_ASSIGN_OR_RETURN(page_, ReadPage(index));
-    }
-    if (page_.empty()) return std::optional<Bytes>();
-    return std::optional<Bytes>(
-        statement::Pae(statement::TypeUri(StatementType::kLedgerEntry),
-                       page_[index - first_]));
+    CS_ASSIGN_OR_RETURN(const auto entry, pages_.Read(index));
+    if (!entry) return std::optional<Bytes>();
+    return std::optional<Bytes>(statement::Pae(
+        statement::TypeUri(StatementType::kLedgerEntry), *entry));
   }
 
  private:
-  // A page that starts at `index`: entries after a gap do not belong to it.
-  Result<std::vector<Bytes>> ReadPage(uint64_t index) {
-    CS_ASSIGN_OR_RETURN(auto page, view_.LedgerEntries(index, kPage));
-    if (page.size() == kPage) return page;
-    std::vector<Bytes> contiguous;
-    for (uint64_t i = index; i < index + page.size(); ++i) {
-      CS_ASSIGN_OR_RETURN(auto one, view_.LedgerEntries(i, 1));
-      if (one.empty()) break;
-      contiguous.push_back(std::move(one.front()));
-    }
-    return contiguous;
-  }
-
-  StoreView& view_;
-  uint64_t first_ = 0;
-  std::vector<Bytes> page_;
+  EntryPages pages_;
 };
 
 Result<std::vector<std::string>> Checkpoints(StoreView& view, uint64_t size) {
@@ -84,7 +64,18 @@ Result<ledger::LedgerAudit> CheckLedger(StoreView& view, const Config& config,
                       Checkpoints(view, newest ? newest->size : 0));
   PagedEntries entries(view);
   const StoredTiles tiles(view);
-  return ledger::VerifyLedger(entries, tiles, log, evidence);
+  CS_ASSIGN_OR_RETURN(ledger::LedgerAudit audit,
+                      ledger::VerifyLedger(entries, tiles, log, evidence));
+  if (!evidence.kept_head && !audit.finding) {
+    audit.finding = ledger::LedgerFinding{
+        .code = ErrorCode::kLedgerRolledBack,
+        .first_bad_index = audit.entries,
+        .last_index = audit.entries,
+        .detail = config.head_file +
+                  " is missing: nobody can tell whether entries were cut off "
+                  "at the end; restore it"};
+  }
+  return audit;
 }
 
 Status ListEntries(

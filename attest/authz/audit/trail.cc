@@ -13,7 +13,6 @@ namespace {
 using statement::StatementType;
 
 constexpr size_t kDigestHex = 64;
-constexpr int kMaxEnrollments = 10'000;
 
 Result<Sha256Digest> ToDigest(const std::string& bytes) {
   return DigestFrom(AsBytes(bytes), "digest in a ledger entry");
@@ -53,6 +52,10 @@ Result<TrailReader> TrailReader::Open(StoreView& view, const Config& config,
 }
 
 Result<ProvenEntry> TrailReader::Entry(uint64_t index) const {
+  if (index >= checkpoint_.head.size) {
+    return Fail(ErrorCode::kLedgerTruncated,
+                "no checkpoint covers entry " + std::to_string(index));
+  }
   CS_ASSIGN_OR_RETURN(const v1::LedgerProof proof,
                       LedgerWriter::Prove(view_, index));
   CS_ASSIGN_OR_RETURN(const auto path, statement::HashPathFrom(proof.path()));
@@ -62,8 +65,9 @@ Result<ProvenEntry> TrailReader::Entry(uint64_t index) const {
                                               AsBytes(proof.entry())),
                           index, checkpoint_.head.size, path));
   if (root != checkpoint_.head.root) {
-    return Fail(ErrorCode::kInclusionProofInvalid,
-                "entry " + std::to_string(index));
+    return Fail(
+        ErrorCode::kLedgerEntryMismatch,
+        "entry " + std::to_string(index) + " is not the one in the tree");
   }
   ProvenEntry proven{.index = index, .entry = {}};
   CS_RETURN_IF_ERROR(statement::ParseStatementInto(
@@ -86,7 +90,7 @@ Result<Bytes> TrailReader::Evidence(const std::string& sha256) const {
   CS_ASSIGN_OR_RETURN(const Sha256Digest digest, ToDigest(sha256));
   CS_ASSIGN_OR_RETURN(auto bytes, view_.FindEvidence(digest));
   if (!bytes) {
-    return Fail(ErrorCode::kNotFound, "the evidence was erased");
+    return Fail(ErrorCode::kNotFound, "its evidence was erased");
   }
   if (Sha256(*bytes) != digest) {
     return Fail(ErrorCode::kStorageCorrupt, "evidence " + ToHex(digest));
@@ -94,35 +98,51 @@ Result<Bytes> TrailReader::Evidence(const std::string& sha256) const {
   return *std::move(bytes);
 }
 
-Result<TrailReader::Enrolled> TrailReader::Enrollment(ByteSpan device_id,
-                                                      ByteSpan ak_name) const {
-  CS_ASSIGN_OR_RETURN(const auto row, view_.FindDevice(device_id));
-  if (!row) return Fail(ErrorCode::kDeviceUnknown);
-  uint64_t index = row->enrolled_index;
-  for (int i = 0; i < kMaxEnrollments; ++i) {
-    CS_ASSIGN_OR_RETURN(const ProvenEntry enrolled, Entry(index));
-    if (enrolled.entry.kind() != v1::ENTRY_KIND_ENROLLMENT ||
-        !Equal(AsBytes(enrolled.entry.device_id()), device_id)) {
-      return Fail(ErrorCode::kLedgerEntryMismatch, "not its enrollment");
+Result<DeviceHistory> TrailReader::History(
+    const ProvenEntry& decision,
+    const std::optional<ProvenEntry>& session) const {
+  HistoryQuery query{.device_id = decision.entry.device_id(),
+                     .session_id = {},
+                     .session_device_id = {}};
+  if (session) {
+    query.session_id = session->entry.session_id();
+    query.session_device_id = session->entry.device_id();
+  }
+  return ReadHistory(view_, checkpoint_, query);
+}
+
+Result<TrailReader::Enrolled> TrailReader::Enrollment(
+    const DeviceHistory& history, ByteSpan device_id, ByteSpan ak_name,
+    uint64_t before) const {
+  for (auto enrolled = history.enrollments.rbegin();
+       enrolled != history.enrollments.rend(); ++enrolled) {
+    if (enrolled->index >= before ||
+        !Equal(AsBytes(enrolled->entry.device_id()), device_id)) {
+      continue;
     }
     CS_ASSIGN_OR_RETURN(const Bytes bytes,
-                        Evidence(enrolled.entry.evidence_sha256()));
+                        Evidence(enrolled->entry.evidence_sha256()));
     v1::DeviceRecord record;
     if (!record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
       return Fail(ErrorCode::kDeviceRecordInvalid);
     }
-    if (Equal(AsBytes(record.ak_name()), ak_name)) {
-      CS_ASSIGN_OR_RETURN(auto device, verifier::KnownDeviceFrom(record));
-      return Enrolled{index, std::move(record), std::move(device)};
-    }
-    if (enrolled.entry.refers_to() == 0) break;
-    index = enrolled.entry.refers_to() - 1;
+    if (!Equal(AsBytes(record.ak_name()), ak_name)) continue;
+    CS_ASSIGN_OR_RETURN(auto device, verifier::KnownDeviceFrom(record));
+    return Enrolled{enrolled->index, std::move(record), std::move(device)};
   }
-  return Fail(ErrorCode::kAkNotBound, "no enrollment of this AK");
+  if (history.unproven) {
+    return Fail(ErrorCode::kLedgerEntryMismatch,
+                "no enrollment of this AK, but entry " +
+                    std::to_string(*history.unproven) +
+                    " is not the one in the tree");
+  }
+  return Fail(ErrorCode::kAkNotBound, "no enrollment of this AK before entry " +
+                                          std::to_string(before));
 }
 
 Result<TrailReader::JudgedBatch> TrailReader::Batch(
-    const v1::LedgerEntry& decision) const {
+    const ProvenEntry& proven, const DeviceHistory& history) const {
+  const v1::LedgerEntry& decision = proven.entry;
   CS_ASSIGN_OR_RETURN(const Bytes bytes, Evidence(decision.evidence_sha256()));
   v1::BatchEvidence evidence;
   if (!evidence.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
@@ -132,9 +152,9 @@ Result<TrailReader::JudgedBatch> TrailReader::Batch(
                       statement::ParseStatement<v1::ActionBatch>(
                           AsBytes(evidence.statement().body()),
                           statement::kMaxActionBatchSize));
-  CS_ASSIGN_OR_RETURN(
-      Enrolled enrolled,
-      Enrollment(AsBytes(decision.device_id()), AsBytes(claimed.ak_name())));
+  CS_ASSIGN_OR_RETURN(Enrolled enrolled,
+                      Enrollment(history, AsBytes(decision.device_id()),
+                                 AsBytes(claimed.ak_name()), proven.index));
   const verifier::ExpectedBatch expected{
       .last_clock = std::nullopt,
       .check_chain = [](const v1::ActionBatch&, const Sha256Digest&) {
@@ -153,12 +173,20 @@ Result<TrailReader::JudgedBatch> TrailReader::Batch(
 }
 
 Result<TrailReader::JudgedSession> TrailReader::Session(
-    const v1::LedgerEntry& entry, const Enrolled& enrolled) const {
+    const ProvenEntry& bound, const DeviceHistory& history) const {
+  const v1::LedgerEntry& entry = bound.entry;
   CS_ASSIGN_OR_RETURN(const Bytes bytes, Evidence(entry.evidence_sha256()));
   v1::SessionEvidence evidence;
   if (!evidence.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     return Fail(ErrorCode::kMalformedEvidence, "session");
   }
+  CS_ASSIGN_OR_RETURN(const auto claimed,
+                      statement::ParseStatement<v1::SessionBinding>(
+                          AsBytes(evidence.statement().body()),
+                          statement::kMaxSessionBindingSize));
+  CS_ASSIGN_OR_RETURN(const Enrolled enrolled,
+                      Enrollment(history, AsBytes(entry.device_id()),
+                                 AsBytes(claimed.ak_name()), bound.index));
   const verifier::ExpectedSession expected{
       .last_clock = std::nullopt,
       .tls_exporter = std::nullopt,

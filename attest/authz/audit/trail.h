@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "attest/authz/audit/device_history.h"
 #include "attest/authz/config.h"
 #include "attest/authz/policy.h"
 #include "attest/authz/store.h"
@@ -16,12 +17,6 @@
 #include "countersign/v1/statements.pb.h"
 
 namespace countersign::authz {
-
-// An entry with proof that it is in the tree of `checkpoint`.
-struct ProvenEntry {
-  uint64_t index = 0;
-  v1::LedgerEntry entry;
-};
 
 // Which action: the hex digest of an Action, or a ledger index in decimal.
 // kNotFound, also for the index of an entry that is no action's.
@@ -38,8 +33,13 @@ class TrailReader {
     return checkpoint_;
   }
 
-  //   kLedgerTruncated, kInclusionProofInvalid
+  //   kLedgerTruncated, kLedgerEntryMismatch
   [[nodiscard]] Result<ProvenEntry> Entry(uint64_t index) const;
+  // All that the ledger says of the device and the session of `decision`;
+  // `session` is the entry that binds the latter, if it names one.
+  [[nodiscard]] Result<DeviceHistory> History(
+      const ProvenEntry& decision,
+      const std::optional<ProvenEntry>& session) const;
   // The first checkpoint that covers `index`, with its time; its signature
   // is verified.
   [[nodiscard]] Result<CheckpointRow> Covering(uint64_t index) const;
@@ -48,15 +48,17 @@ class TrailReader {
   // kStorageCorrupt if it is not what its digest says.
   [[nodiscard]] Result<Bytes> Evidence(const std::string& sha256) const;
 
-  // The record under which device and AK were enrolled, back through the
-  // chain of enrollment entries.
+  // The record under which a device and its AK were enrolled when entry
+  // `before` was written: that of the newest enrollment that precedes it.
   struct Enrolled {
     uint64_t index = 0;
     v1::DeviceRecord record;
     verifier::KnownDevice device;
   };
-  [[nodiscard]] Result<Enrolled> Enrollment(ByteSpan device_id,
-                                            ByteSpan ak_name) const;
+  [[nodiscard]] Result<Enrolled> Enrollment(const DeviceHistory& history,
+                                            ByteSpan device_id,
+                                            ByteSpan ak_name,
+                                            uint64_t before) const;
 
   // The batch that `decision` is about, appraised as it was then, but for
   // clock and chain.
@@ -64,16 +66,16 @@ class TrailReader {
     Enrolled enrolled;
     verifier::AppraisedBatch batch;
   };
-  [[nodiscard]] Result<JudgedBatch> Batch(
-      const v1::LedgerEntry& decision) const;
-  // The session that `entry` is about, appraised as it was then, but for
-  // nonce, channel and clock.
+  [[nodiscard]] Result<JudgedBatch> Batch(const ProvenEntry& decision,
+                                          const DeviceHistory& history) const;
+  // The session that `bound` binds, appraised as it was then, but for nonce,
+  // channel and clock.
   struct JudgedSession {
     verifier::AppraisedSession session;
     size_t boot_events = 0;
   };
-  [[nodiscard]] Result<JudgedSession> Session(const v1::LedgerEntry& entry,
-                                              const Enrolled& enrolled) const;
+  [[nodiscard]] Result<JudgedSession> Session(
+      const ProvenEntry& bound, const DeviceHistory& history) const;
 
   [[nodiscard]] StoreView& view() const { return view_; }
 

@@ -12,11 +12,36 @@ namespace {
 
 void PrintLines(const Console& console, std::string_view heading,
                 const std::vector<CheckedLine>& lines) {
+  if (lines.empty()) return;
   console.PrintRaw("");
   console.Heading(heading);
   for (const CheckedLine& line : lines) {
     console.Check(line.mark, line.fact, line.proof);
   }
+}
+
+// 5 where something is not as it was signed, 1 where a check could not be
+// made because its evidence was erased.
+int ExitCodeOf(const ActionReport& report) {
+  if (!report.KeysOf(Mark::kFailed).empty()) {
+    return ExitCode(ErrorCode::kLedgerEntryMismatch);
+  }
+  return report.complete() ? 0 : 1;
+}
+
+std::string Conclusion(const ActionReport& report) {
+  if (!report.KeysOf(Mark::kFailed).empty()) {
+    return "Not everything holds: see the lines marked ✗.";
+  }
+  if (report.complete()) {
+    return "Every check was made again just now, and holds.";
+  }
+  std::string missing;
+  for (const std::string& key : report.KeysOf(Mark::kErased)) {
+    missing += (missing.empty() ? "" : ", ") + key;
+  }
+  return "Not every check could be made again: what they need was erased (" +
+         missing + "). What could be checked holds.";
 }
 
 Result<int> Show(Installation& service, const Console& console,
@@ -29,25 +54,26 @@ Result<int> Show(Installation& service, const Console& console,
     return {};
   };
   CS_RETURN_IF_ERROR(service.store().Read(read));
-  const int exit_code =
-      report.holds() ? 0 : ExitCode(ErrorCode::kLedgerEntryMismatch);
   if (console.json()) {
     console.PrintRaw(ToJson(report));
-    return exit_code;
+    return ExitCodeOf(report);
   }
   console.Heading("Action " + report.action_digest);
-  console.Print("  " + report.decision +
-                (report.reason.empty() ? "" : " (" + report.reason + ")") +
-                " at " + TimeText(report.decided_ms) + ", ledger entry " +
-                std::to_string(report.ledger_index));
+  const std::string index = std::to_string(report.ledger_index);
+  if (report.decision.empty()) {
+    console.Print("  ledger entry " + index + " cannot be relied on");
+  } else {
+    console.Print("  " + report.decision +
+                  (report.reason.empty() ? "" : " (" + report.reason + ")") +
+                  " at " + TimeText(report.decided_ms) + ", ledger entry " +
+                  index);
+  }
   PrintLines(console, "Who", report.who);
   PrintLines(console, "What", report.what);
   PrintLines(console, "Valid then", report.valid_then);
   console.PrintRaw("");
-  console.Print(report.holds()
-                    ? "Every check was made again just now, and holds."
-                    : "Not everything holds: see the lines marked ✗.");
-  return exit_code;
+  console.Print(Conclusion(report));
+  return ExitCodeOf(report);
 }
 
 void WriteEntry(JsonWriter& json, uint64_t index,
@@ -66,6 +92,7 @@ void WriteEntry(JsonWriter& json, uint64_t index,
       .Optional("decision", entry.decision())
       .Optional("reason", reason && entry.reason() != 0 ? Name(*reason) : "")
       .Optional("rule", entry.rule())
+      .Optional("policy_version", entry.policy_version())
       .Optional("detail", entry.detail())
       .Bool("late", entry.late())
       .EndObject();
@@ -87,6 +114,9 @@ std::string EntryText(uint64_t index, const v1::LedgerEntry& entry) {
     text += "  device " + ToHex(AsBytes(entry.device_id()));
   }
   if (!entry.detail().empty()) text += "  " + entry.detail();
+  if (entry.kind() == v1::ENTRY_KIND_ADMIN && !entry.policy_version().empty()) {
+    text += " " + entry.policy_version();
+  }
   if (entry.late()) text += "  late";
   return text;
 }
@@ -121,7 +151,9 @@ Result<int> Verify(Installation& service, const Console& console) {
     return {};
   };
   CS_RETURN_IF_ERROR(service.store().Read(check));
-  const int exit_code = audit.finding ? ExitCode(audit.finding->code) : 0;
+  // Whatever was found, and whatever its code gives elsewhere.
+  const int exit_code =
+      audit.finding ? ExitCode(ErrorCode::kLedgerEntryMismatch) : 0;
   if (console.json()) {
     JsonWriter json;
     json.BeginObject()
@@ -149,6 +181,11 @@ Result<int> Verify(Installation& service, const Console& console) {
                   "root " + ToHex(audit.head.root) + ", recomputed");
     return 0;
   }
+  if (audit.finding->code == ErrorCode::kLedgerRolledBack) {
+    console.Check(Mark::kFailed, audit.finding->detail,
+                  Remedy(audit.finding->code));
+    return exit_code;
+  }
   std::string where = "entry " + std::to_string(audit.finding->first_bad_index);
   if (audit.finding->last_index > audit.finding->first_bad_index) {
     where = "between " + where + " and entry " +
@@ -166,6 +203,7 @@ Result<int> Verify(Installation& service, const Console& console) {
 void AddAudit(CLI::App& app, Context& context) {
   CLI::App* audit = app.add_subcommand(
       "audit", "Show what happened, with the checks that prove it");
+  audit->footer("countersign-authz audit show 1042");
   audit->require_subcommand(1);
   struct Options {
     std::string which;
@@ -174,7 +212,9 @@ void AddAudit(CLI::App& app, Context& context) {
   auto options = std::make_shared<Options>();
 
   CLI::App* show = audit->add_subcommand(
-      "show", "Who, what, and valid then: the three answers for one action");
+      "show",
+      "Who, what, and valid then: the three answers for one action; exit code "
+      "5 if one does not hold, 1 if evidence for one was erased");
   show->footer("countersign-authz audit show 1042");
   show->add_option("ACTION", options->which,
                    "Action digest (hex) or ledger index")
@@ -199,7 +239,7 @@ void AddAudit(CLI::App& app, Context& context) {
   CLI::App* verify = audit->add_subcommand(
       "verify",
       "Recompute the whole ledger; exit code 5 names the first bad "
-      "entry");
+      "entry, or says that the end is missing");
   verify->footer("countersign-authz audit verify");
   verify->callback([&context] {
     context.Run([&](Installation& service) {

@@ -25,6 +25,9 @@ struct Context {
   void Run(const std::function<Result<int>(Installation&)>& work);
 };
 
+// Who runs this command, for the ledger: "root (uid 0)".
+[[nodiscard]] std::string LocalActor();
+
 void AddInit(CLI::App& app, Context& context);
 void AddServe(CLI::App& app, Context& context);
 void AddDevice(CLI::App& app, Context& context);

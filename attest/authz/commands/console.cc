@@ -42,6 +42,8 @@ std::string MarkText(Mark mark) {
       return Coloured(STDOUT_FILENO, kGreen, "✓");
     case Mark::kFailed:
       return Coloured(STDOUT_FILENO, kRed, "✗");
+    case Mark::kErased:
+      return Coloured(STDOUT_FILENO, kRed, "?");
     case Mark::kAbsent:
       break;
   }

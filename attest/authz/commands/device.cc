@@ -100,9 +100,13 @@ Result<int> Revoke(Installation& service, const Console& console,
                    const std::string& id, const std::string& reason) {
   CS_ASSIGN_OR_RETURN(const Bytes device_id, DeviceId(id));
   CS_RETURN_IF_ERROR(service.ledger().CheckHead());
-  CS_ASSIGN_OR_RETURN(const uint64_t index,
-                      RevokeDevice(service.store(), service.ledger(),
-                                   service.clock(), device_id, reason));
+  const Result<uint64_t> revoked =
+      RevokeDevice(service.store(), service.ledger(), service.clock(),
+                   device_id, reason + ", by " + LocalActor());
+  if (!revoked && revoked.error().code == ErrorCode::kDeviceUnknown) {
+    return Fail(ErrorCode::kNotFound, "device " + id);
+  }
+  CS_ASSIGN_OR_RETURN(const uint64_t index, revoked);
   if (console.json()) {
     JsonWriter json;
     json.BeginObject()
@@ -123,6 +127,7 @@ Result<int> Revoke(Installation& service, const Console& console,
 void AddDevice(CLI::App& app, Context& context) {
   CLI::App* device =
       app.add_subcommand("device", "List, show and revoke devices");
+  device->footer("countersign-authz device list");
   device->require_subcommand(1);
   struct Options {
     std::string id;

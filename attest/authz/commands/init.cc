@@ -6,12 +6,17 @@
 
 #include "attest/authz/commands/commands.h"
 #include "attest/authz/json_writer.h"
+#include "attest/authz/tls_context.h"
 
 namespace countersign::authz {
 namespace {
 
 int Run(const InitOptions& options, const Console& console) {
   if (const Status made = InitService(options); !made) {
+    if (made.error().code == ErrorCode::kBadRequest) {
+      return console.FailUsage(made.error().detail,
+                               "Give another --dir, or move this one away.");
+    }
     return console.Fail(made.error());
   }
   const std::string config = options.dir + "/authz.toml";
@@ -30,9 +35,17 @@ int Run(const InitOptions& options, const Console& console) {
   console.Field("ek-roots", options.dir +
                                 "/ek-roots (put the TPM manufacturers' "
                                 "certificates here)");
-  console.Field("trust", options.dir + "/trust (for offline verification)");
+  console.Field("trust",
+                options.dir +
+                    "/trust (for offline verification; put the "
+                    "manufacturers' certificates into trust/ek-roots as well)");
   if (options.tls_certificate.empty()) {
     console.Field("tls", options.dir + "/tls/ca.pem (give it to the agents)");
+    console.Note(
+        "The key of this private CA was not kept. Its certificates are good "
+        "for " +
+        std::to_string(kPrivateTlsDays) +
+        " days; countersign-authz(8) tells how to renew them.");
   }
   console.Note("Start it with: countersign-authz serve --config " + config);
   return 0;
@@ -57,7 +70,10 @@ void AddInit(CLI::App& app, Context& context) {
       ->type_name("URL");
   command->add_option("--tenant", options->tenant, "Name of the tenant")
       ->type_name("NAME");
-  command->add_option("--listen", options->listen, "Address to listen on")
+  command
+      ->add_option("--listen", options->listen,
+                   "Address to listen on; default 127.0.0.1 and the port of "
+                   "the issuer")
       ->type_name("ADDRESS:PORT");
   auto* certificate =
       command

@@ -3,7 +3,6 @@
 // SIGTERM and SIGINT stop it in good order, within 20 s. SIGHUP reads policy,
 // EK roots, allow-list and TLS certificate again; what is wrong with one of
 // them is logged, and the last good one stays.
-#include <google/protobuf/stubs/logging.h>
 #include <pthread.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>

@@ -32,7 +32,8 @@ Status Keep(Installation& service, const TokenRow& row,
   v1::LedgerEntry entry;
   entry.set_kind(v1::ENTRY_KIND_ADMIN);
   entry.set_detail(std::string(KindName(row.kind)) + " token " +
-                   TokenId(row.secret_sha256) + " " + what);
+                   TokenId(row.secret_sha256) + " " + what + ", by " +
+                   LocalActor());
   uint64_t index = 0;
   const auto keep = [&](StoreTransaction& transaction) -> Status {
     CS_RETURN_IF_ERROR(transaction.PutToken(row));
@@ -118,6 +119,7 @@ Result<int> Revoke(Installation& service, const Console& console,
 void AddToken(CLI::App& app, Context& context) {
   CLI::App* token = app.add_subcommand(
       "token", "Make, list and revoke enrollment and administrator tokens");
+  token->footer("countersign-authz token create --ttl 3600 > token");
   token->require_subcommand(1);
 
   CLI::App* create = token->add_subcommand("create", "Print a new token");

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 #include <thread>
 
 #include "tests/agent/cli/bundle_maker.h"
@@ -55,6 +56,12 @@ TEST_F(CommandLineTest, RefusesWhatItDoesNotUnderstand) {
       {{"export", "--bundle", "b", "--out", "o", "--format", "zip"}, "zip"},
       {{"completion", "tcsh"}, "tcsh"},
       {{"session", "open", "--purpose", "x", "--lifetime", "-1"}, "-1"},
+      {{"session", "open", "--purpose", "x", "--lifetime", "0"}, "at least 1"},
+      {{"session", "open", "--purpose", "x", "--lifetime", "x"},
+       "See countersign session open --help."},
+      {{"session", "open", "--purpose", "\xff"}, "--purpose: not valid UTF-8"},
+      {{"authorize", "--task", "\xed\xa0\x80"}, "--task: not valid UTF-8"},
+      {{"run", "--purpose", "\xff", "--", "true"}, "not valid UTF-8"},
   };
   for (const auto& test : kCases) {
     const Ran ran = Cli(test.arguments);
@@ -79,6 +86,9 @@ TEST_F(CommandLineTest, SaysThatTheDaemonIsNotRunning) {
     EXPECT_EQ(Cli({command}).exit_code, 4) << command;
   }
   EXPECT_THAT(Cli({"status"}).err, HasSubstr("systemctl start"));
+  const json error = json::parse(Cli({"status", "--json"}).out).at("error");
+  EXPECT_EQ(error.at("code"), "daemon_not_running");
+  EXPECT_EQ(error.at("reason"), "daemon_not_running");
 }
 
 TEST_F(CommandLineTest, EndsWithTheExitCodeOfTheReason) {
@@ -321,6 +331,7 @@ TEST_F(CommandLineTest, RunSaysThatThereIsNoSuchCommand) {
 TEST_F(CommandLineTest, DoctorListsItsChecks) {
   Answer([](const v1::Request&) -> Result<v1::Response> {
     v1::Response response;
+    response.mutable_doctor()->add_checks()->set_name("config");
     v1::DoctorCheck& check = *response.mutable_doctor()->add_checks();
     check.set_name("tpm");
     check.set_ok(false);
@@ -332,9 +343,13 @@ TEST_F(CommandLineTest, DoctorListsItsChecks) {
   EXPECT_EQ(machine.exit_code, 1);
   const json report = json::parse(machine.out);
   EXPECT_EQ(report.at("ok"), false);
+  std::set<std::string> names;
+  for (const json& check : report.at("checks")) {
+    EXPECT_TRUE(names.insert(check.at("name")).second) << check;
+  }
   const json last = report.at("checks").back();
   EXPECT_EQ(last.at("name"), "tpm");
-  EXPECT_EQ(last.at("hint"), "Enable it in the firmware.");
+  EXPECT_EQ(last.at("remedy"), "Enable it in the firmware.");
   const Ran plain = Cli({"doctor"});
   EXPECT_THAT(plain.out, HasSubstr("✗ tpm: /dev/tpmrm0"));
   EXPECT_THAT(plain.out, Not(HasSubstr("\x1b")));

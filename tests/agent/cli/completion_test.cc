@@ -113,7 +113,10 @@ TEST_P(CompletionTest, OffersWhatTheParserTakes) {
   if (!Has(shell_)) GTEST_SKIP() << shell_ << " is not installed";
   EXPECT_THAT(Offers("countersign st"), Contains("status"));
   EXPECT_THAT(Offers("countersign "), Contains("authorize"));
-  EXPECT_THAT(Offers("countersign "), Not(Contains("completion")));
+  EXPECT_THAT(Offers("countersign "), Contains("completion"));
+  for (const char* shell : {"bash", "zsh", "fish"}) {
+    EXPECT_THAT(Offers("countersign completion "), Contains(shell));
+  }
   EXPECT_THAT(Offers("countersign session "), Contains("close"));
   EXPECT_THAT(Offers("countersign session "), Not(Contains("status")));
   EXPECT_THAT(Offers("countersign session open --"), Contains("--purpose"));

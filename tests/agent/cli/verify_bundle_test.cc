@@ -14,6 +14,7 @@ namespace {
 
 using ::testing::Contains;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using v1::EvidenceBundle;
 
 // One bundle for all tests that only change the result: keys cost time.
@@ -65,6 +66,29 @@ TEST(VerifyBundleTest, AcceptsAnRsaAttestationKey) {
 TEST(VerifyBundleTest, SaysThatActivationRestsOnTheService) {
   EXPECT_THAT(Verify(SharedBundle()).warnings,
               Contains(HasSubstr("rests on the service's signature")));
+}
+
+TEST(VerifyBundleTest, SaysWhyTheProgramIsInDoubt) {
+  BundleMaker maker;
+  v1::Workload& workload = *maker.session.binding.mutable_workload();
+  const auto observe = [&](const char* name, const char* how, v1::Grade grade) {
+    v1::Observation& seen = *workload.add_observations();
+    seen.set_name(name);
+    seen.set_how(how);
+    seen.set_grade(grade);
+  };
+  observe("executable_path", "/proc/PID/exe", v1::GRADE_KERNEL);
+  EXPECT_THAT(VerifyBundle(maker.Build(), maker.Trust()).warnings,
+              Not(Contains(HasSubstr("in the name of this one"))));
+  observe("executable_path", "a debugger", v1::GRADE_SAME_USER_SPOOFABLE);
+  const BundleReport report = VerifyBundle(maker.Build(), maker.Trust());
+  EXPECT_TRUE(report.ok());
+  EXPECT_THAT(report.warnings,
+              Contains(HasSubstr("in the name of this one: a debugger.")));
+  ASSERT_FALSE(report.facts.observations.empty());
+  EXPECT_EQ(report.facts.observations.back().fact, "executable_path");
+  EXPECT_EQ(report.facts.observations.back().how, "a debugger");
+  EXPECT_EQ(report.facts.observations.back().grade, "same_user_spoofable");
 }
 
 // Every byte string of the bundle, with the part that must not hold when one
@@ -412,6 +436,8 @@ TEST(VerifyBundleTest, RejectsAnUnknownManufacturer) {
   const BundleReport report = VerifyBundle(SharedBundle(), trust);
   EXPECT_EQ(Outcome(report, Part::kEkChain), "ek_cert_untrusted");
   EXPECT_FALSE(report.ok());
+  EXPECT_THAT(std::string(Remedy(report.FirstError().code)),
+              HasSubstr("the trust folder's to verify"));
 }
 
 TEST(VerifyBundleTest, AsksForNoCertificateThatTheServiceDidNotRelyOn) {

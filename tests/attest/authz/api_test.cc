@@ -198,6 +198,12 @@ TEST_F(ApiTest, KnowsItsRoutesAndMethods) {
   EXPECT_EQ(Ask("GET", "/").status, 404);
   EXPECT_EQ(Ask("GET", "/v1/enrollments").status, 405);
   EXPECT_EQ(Ask("PUT", "/v1/actions").status, 405);
+  EXPECT_EQ(Ask("PUT", "/v1/actions").allow, "POST");
+  EXPECT_EQ(Ask("POST", "/v1/jwks").allow, "GET, HEAD");
+  EXPECT_EQ(Ask("GET", "/").allow, "");
+  EXPECT_EQ(Ask("HEAD", "/v1/jwks").status, 200);
+  EXPECT_EQ(Ask("HEAD", "/v1/actions").status, 405);
+  EXPECT_EQ(Ask("HEAD", "/v1/devices").status, 401);
   EXPECT_EQ(Ask("POST", "/v1/enrollments/x/y/activation").status, 404);
   EXPECT_EQ(Ask("POST", "/v1/enrollments//activation").status, 404);
   EXPECT_EQ(Ask("POST", "/v1/enrollments/../activation").status, 404);

@@ -110,7 +110,8 @@ TEST_F(AuditTest, WritesJsonWithStableKeys) {
   const auto json = nlohmann::json::parse(ToJson(*report));
   for (const char* key :
        {"action_digest", "ledger_index", "decided_at_ms", "decision", "reason",
-        "name", "resource", "purpose", "holds", "who", "what", "valid_then"}) {
+        "name", "resource", "purpose", "holds", "complete", "missing", "who",
+        "what", "valid_then"}) {
     EXPECT_TRUE(json.contains(key)) << key;
   }
   EXPECT_EQ(json["who"][0]["check"], "user");
@@ -150,6 +151,28 @@ TEST_F(AuditTest, StaysTrueAfterTheDeviceEnrolledAgain) {
   EXPECT_TRUE(report->holds()) << Failed(*report);
 }
 
+TEST_F(AuditTest, NamesTheEnrollmentThatWasInForce) {
+  const auto enrolled = [this] {
+    const auto row = rig_.Look([&](StoreView& view) {
+      return view.FindDevice(laptop_.device.device_id);
+    });
+    return "entry " + std::to_string(row->enrolled_index) + ",";
+  };
+  const auto device_line = [this](const v1::ActionDecision& decision) {
+    const auto report = Report(decision);
+    EXPECT_TRUE(report->holds()) << Failed(*report);
+    return Lines(*report).at("device").proof;
+  };
+  const std::string first = enrolled();
+  const auto before = laptop_.Authorize(session_);
+  laptop_.Enroll();  // With the same AK.
+  const std::string second = enrolled();
+  ASSERT_NE(first, second);
+  const auto after = laptop_.Authorize(session_);
+  EXPECT_THAT(device_line(before), HasSubstr(first));
+  EXPECT_THAT(device_line(after), HasSubstr(second));
+}
+
 TEST_F(AuditTest, StaysTrueUnderTheRulesOfThatTime) {
   const auto decision = laptop_.Authorize(session_);
   rig_.SetRules("");
@@ -158,13 +181,39 @@ TEST_F(AuditTest, StaysTrueUnderTheRulesOfThatTime) {
   EXPECT_EQ(Lines(*report).at("policy").mark, Mark::kOk);
 }
 
-TEST_F(AuditTest, SurvivesErasure) {
+TEST_F(AuditTest, SaysWhatCannotBeCheckedAfterErasure) {
   const auto decision = laptop_.Authorize(session_);
   Tamper("DELETE FROM evidence WHERE length(bytes) > 2000");
   Tamper("UPDATE subjects SET key = NULL");
   const auto report = Report(decision);
-  EXPECT_TRUE(report->holds()) << Failed(*report);
+  EXPECT_EQ(Failed(*report), "");
+  EXPECT_FALSE(report->complete());
+  EXPECT_FALSE(report->holds());
+  EXPECT_THAT(report->KeysOf(Mark::kErased),
+              testing::IsSupersetOf({"user", "workload", "boot", "policy"}));
+  const auto json = nlohmann::json::parse(ToJson(*report));
+  EXPECT_EQ(json["complete"], false);
+  EXPECT_EQ(json["holds"], false);
+  EXPECT_EQ(json["missing"].size(), report->KeysOf(Mark::kErased).size());
+  // What the ledger alone shows is still shown.
+  const auto lines = Lines(*report);
+  for (const char* key : {"session", "session_end", "revocation"}) {
+    EXPECT_EQ(lines.at(key).mark, Mark::kOk) << key;
+  }
   EXPECT_FALSE(Verify().finding.has_value());
+
+  Tamper("DELETE FROM evidence");
+  const auto bare = Report(decision);
+  EXPECT_EQ(Failed(*bare), "");
+  EXPECT_THAT(bare->KeysOf(Mark::kErased),
+              testing::IsSupersetOf({"action", "device", "user", "policy"}));
+}
+
+TEST_F(AuditTest, ShowsUsersWhosePseudonymWasErased) {
+  const auto decision = laptop_.Authorize(session_);
+  Tamper("UPDATE subjects SET key = NULL");
+  const auto report = Report(decision);
+  EXPECT_THAT(report->KeysOf(Mark::kErased), testing::ElementsAre("pseudonym"));
 }
 
 TEST_F(AuditTest, NoticesEvidenceThatWasChanged) {
@@ -174,14 +223,99 @@ TEST_F(AuditTest, NoticesEvidenceThatWasChanged) {
   EXPECT_FALSE(report->holds());
 }
 
-TEST_F(AuditTest, NoticesASessionThatEndedBeforeItsAction) {
+// A52: the rows beside the ledger are believed in nothing.
+TEST_F(AuditTest, ReadsEndAndRevocationFromTheLedger) {
   const auto decision = laptop_.Authorize(session_);
   ASSERT_TRUE(RevokeDevice(*rig_.store, *rig_.ledger, rig_.clock,
                            laptop_.device.device_id, "lost")
                   .has_value());
-  // A row that says otherwise than the entry that it names.
+  const auto expect_contradiction = [&](const char* key) {
+    const CheckedLine line = Lines(*Report(decision)).at(key);
+    EXPECT_EQ(line.mark, Mark::kFailed) << key;
+    EXPECT_THAT(line.proof, HasSubstr("the database says"));
+    return line.fact;
+  };
   Tamper("UPDATE sessions SET end_index = ledger_index");
+  EXPECT_THAT(expect_contradiction("session_end"), HasSubstr("by entry"));
+  Tamper("UPDATE sessions SET end_reason = '', end_index = 0");
+  EXPECT_THAT(expect_contradiction("session_end"), HasSubstr("by entry"));
+  Tamper("UPDATE devices SET revoked = 0");
+  EXPECT_THAT(expect_contradiction("revocation"), HasSubstr("by entry"));
+}
+
+TEST_F(AuditTest, NoticesAnEndThatOnlyARowClaims) {
+  const auto decision = laptop_.Authorize(session_);
+  Tamper("UPDATE sessions SET end_reason = 'expired', end_index = 1");
   EXPECT_EQ(Lines(*Report(decision)).at("session_end").mark, Mark::kFailed);
+}
+
+TEST_F(AuditTest, NoticesThatTheEntryOfAnEndWasRemoved) {
+  const auto decision = laptop_.Authorize(session_);
+  ASSERT_TRUE(RevokeDevice(*rig_.store, *rig_.ledger, rig_.clock,
+                           laptop_.device.device_id, "lost")
+                  .has_value());
+  const auto entries = rig_.Ledger();
+  Tamper("UPDATE sessions SET end_reason = '', end_index = 0");
+  for (size_t i = 0; i < entries.size(); ++i) {
+    if (entries[i].kind() != v1::ENTRY_KIND_SESSION_END) continue;
+    Tamper("DELETE FROM ledger_entries WHERE idx = " + std::to_string(i));
+  }
+  const CheckedLine line = Lines(*Report(decision)).at("session_end");
+  EXPECT_EQ(line.mark, Mark::kFailed);
+  EXPECT_THAT(line.proof, HasSubstr("not the one in the tree"));
+}
+
+TEST_F(AuditTest, NoticesStoredLeavesThatWereChangedWithTheirEntries) {
+  const auto decision = laptop_.Authorize(session_);
+  laptop_.Authorize(session_);
+  Tamper(
+      "UPDATE ledger_tiles SET hashes = CAST(substr(hashes, 1, length(hashes) "
+      "- 32) || randomblob(32) AS BLOB) WHERE level = 0");
+  EXPECT_FALSE(Report(decision)->KeysOf(Mark::kFailed).empty());
+}
+
+TEST_F(AuditTest, SaysThatTheEntryOfADecisionWasTamperedWith) {
+  const auto decision = laptop_.Authorize(session_);
+  Tamper(
+      "UPDATE ledger_entries SET entry = CAST(entry || x'00' AS BLOB) "
+      "WHERE idx = " +
+      std::to_string(decision.ledger_index()));
+  const auto report = Report(decision);
+  const CheckedLine line = Lines(*report).at("decision");
+  EXPECT_EQ(line.mark, Mark::kFailed);
+  EXPECT_THAT(line.proof, HasSubstr("not the one in the tree"));
+  EXPECT_EQ(report->decision, "");
+}
+
+TEST_F(AuditTest, ExplainsADenialAfterAReboot) {
+  ++laptop_.device.clock.reset_count;
+  const auto decision = laptop_.Authorize(session_);
+  const auto report = Report(decision);
+  EXPECT_EQ(report->reason, "stale_boot");
+  EXPECT_TRUE(report->holds()) << Failed(*report);
+  EXPECT_THAT(Lines(*report).at("boot").proof,
+              testing::AllOf(HasSubstr("another boot"),
+                             HasSubstr("why the action was denied")));
+}
+
+TEST_F(AuditTest, ExplainsADenialAfterTheAkWasReplaced) {
+  laptop_.device.ak = fakes::NewAk(tpm::KeyType::kEccP256);
+  laptop_.Enroll();
+  laptop_.journal_id = RandomBytes(16);
+  laptop_.epoch_nonce =
+      rig_.epochs.Mint(laptop_.device.device_id, rig_.clock.NowMs());
+  const auto report = Report(laptop_.Authorize(session_));
+  EXPECT_EQ(report->reason, "session_ended");
+  EXPECT_TRUE(report->holds()) << Failed(*report);
+}
+
+TEST_F(AuditTest, ExplainsADenialOfAnotherDevicesSession) {
+  Laptop other(rig_);
+  other.Enroll();
+  other.OpenSession();
+  const auto report = Report(other.Authorize(session_));
+  EXPECT_EQ(report->reason, "session_of_other_device");
+  EXPECT_TRUE(report->holds()) << Failed(*report);
 }
 
 TEST_F(AuditTest, FindsNoActionWhereThereIsNone) {
@@ -270,6 +404,16 @@ TEST_F(AuditTest, NoticesAnOldHead) {
   const auto audit = Verify();
   ASSERT_TRUE(audit.finding.has_value());
   EXPECT_EQ(audit.finding->code, ErrorCode::kLedgerRolledBack);
+}
+
+// A52: without the head that is kept elsewhere nothing shows a cut.
+TEST_F(AuditTest, NoticesThatTheKeptHeadIsMissing) {
+  laptop_.Authorize(session_);
+  std::filesystem::remove(rig_.config.head_file);
+  const auto audit = Verify();
+  ASSERT_TRUE(audit.finding.has_value());
+  EXPECT_EQ(audit.finding->code, ErrorCode::kLedgerRolledBack);
+  EXPECT_THAT(audit.finding->detail, HasSubstr("is missing"));
 }
 
 TEST_F(AuditTest, ListsEntriesSinceATime) {

@@ -152,6 +152,23 @@ TEST_F(EnrollTest, RejectsAnExpiredToken) {
                      ErrorCode::kTokenExpired);
 }
 
+// A known EK needs no token; one that is given must still be good.
+TEST_F(EnrollTest, RejectsABadTokenOfAKnownDevice) {
+  laptop_.Enroll();
+  const auto begin = [this](const std::string& token) {
+    return CodeOf(Begin(laptop_.EnrollmentRequestWith(token)));
+  };
+  const std::string expired = rig_.NewToken(1, 60);
+  rig_.clock.Advance(60'000);
+  EXPECT_EQ(begin(expired), ErrorCode::kTokenExpired);
+  EXPECT_EQ(
+      begin(MintEnrollmentToken(rig_.service_key.public_key().thumbprint(), 1,
+                                rig_.clock.NowMs(), 60)
+                .text),
+      ErrorCode::kTokenInvalid);
+  EXPECT_EQ(begin(rig_.NewToken()), ErrorCode{});
+}
+
 TEST_F(EnrollTest, RejectsAnAdministratorsToken) {
   ExpectBeginRefused(laptop_.EnrollmentRequestWith(rig_.NewAdminToken()),
                      ErrorCode::kTokenInvalid);

@@ -105,6 +105,29 @@ TEST_F(HttpServerTest, AnswersRequestsOverOneConnection) {
   EXPECT_THAT(client->Ask("POST", "/d", "hello").body, HasSubstr("hello"));
 }
 
+TEST_F(HttpServerTest, LeavesOutTheBodyOfAnAnswerToHead) {
+  Start();
+  const auto client = Connect();
+  const HttpAnswer head = client->Ask("HEAD", "/a");
+  EXPECT_EQ(head.status, 200);
+  EXPECT_THAT(head.header, HasSubstr("Content-Length: "));
+  EXPECT_THAT(head.header, testing::Not(HasSubstr("Content-Length: 0")));
+  // No byte of a body stands before the next answer.
+  EXPECT_THAT(client->Ask("GET", "/b").body, HasSubstr("GET /b"));
+}
+
+TEST_F(HttpServerTest, AnswersHttp10) {
+  Start();
+  TlsClient client(server_->port(), Ca(), 0, "\x08http/1.0");
+  ASSERT_TRUE(client.connected());
+  client.Send("GET /old HTTP/1.0\r\n\r\n");
+  const HttpAnswer answer = client.Receive();
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_THAT(answer.header, HasSubstr("HTTP/1.0 200"));
+  EXPECT_THAT(answer.body, HasSubstr("GET /old"));
+  EXPECT_TRUE(client.WaitClosed(5'000));
+}
+
 TEST_F(HttpServerTest, GivesTheChannelBindingOfTls13) {
   Start();
   const auto client = Connect();

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sqlite3.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <csignal>
@@ -11,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 #include <set>
+#include <sstream>
 #include <thread>
 
 namespace countersign::authz {
@@ -85,13 +87,133 @@ TEST(ProgramTest, AnswersMistakesWithTheirExitCodes) {
   const Ran none = program.Run({"audit", "show", "12345", "--json"});
   EXPECT_EQ(none.exit_code, 2);
   EXPECT_EQ(json::parse(none.out)["error"]["reason"], "not_found");
-  EXPECT_EQ(program.Run({"device", "revoke", ToHex(RandomBytes(16))}).exit_code,
-            3);
+  const Ran unknown = program.Run({"device", "revoke", ToHex(RandomBytes(16))});
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_THAT(unknown.err, HasSubstr("Check the name or identifier"));
   const Ran again = Program::RunPlain(
       {"init", "--dir", std::filesystem::path(program.Path("x")).parent_path(),
        "--issuer", "https://a.example"});
-  EXPECT_NE(again.exit_code, 0);
-  EXPECT_THAT(again.err, HasSubstr("already"));
+  EXPECT_EQ(again.exit_code, 2);
+  EXPECT_THAT(again.err, testing::AllOf(HasSubstr("already"),
+                                        HasSubstr("Give another --dir")));
+}
+
+TEST(ProgramTest, ListensWhereTheIssuerIs) {
+  const TempFolder folder;
+  const auto init = [&](const std::string& name, const std::string& issuer,
+                        std::vector<std::string> more = {}) {
+    std::vector<std::string> words = {"init", "--dir", folder.Path(name),
+                                      "--issuer", issuer};
+    words.insert(words.end(), more.begin(), more.end());
+    return Program::RunPlain(words);
+  };
+  const auto config = [&](const std::string& name) {
+    std::ifstream file(folder.Path(name + "/authz.toml"));
+    return std::string((std::istreambuf_iterator<char>(file)), {});
+  };
+  const Ran made = init("a", "https://authz.example:9443");
+  EXPECT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_THAT(config("a"), HasSubstr("127.0.0.1:9443"));
+  EXPECT_THAT(made.out, HasSubstr("trust/ek-roots"));
+  EXPECT_THAT(made.err, HasSubstr("was not kept"));
+  EXPECT_EQ(init("b", "https://authz.example").exit_code, 0);
+  EXPECT_THAT(config("b"), HasSubstr("127.0.0.1:443'"));
+  for (const char* port : {"99999", "0"}) {
+    const std::string bad = port;
+    EXPECT_NE(init("c", "https://authz.example:" + bad).exit_code, 0) << bad;
+    EXPECT_NE(
+        init("c", "https://authz.example", {"--listen", "127.0.0.1:" + bad})
+            .exit_code,
+        0)
+        << bad;
+  }
+}
+
+// A46
+TEST(ProgramTest, RefusesTrustInputsThatOthersCanWrite) {
+  using std::filesystem::perms;
+  Program program;
+  struct Case {
+    const char* path;
+    unsigned bad, good;
+  };
+  for (const Case& one :
+       {Case{"authz.toml", 0666, 0644}, Case{"authz.toml", 0664, 0644},
+        Case{"policy.toml", 0666, 0644}, Case{"ek-roots", 0777, 0755},
+        Case{".", 0777, 0755}}) {
+    const std::string path = program.Path(one.path);
+    std::filesystem::permissions(path, perms(one.bad));
+    const Ran ran = program.Run({"serve"});
+    EXPECT_EQ(ran.exit_code, 1) << one.path;
+    EXPECT_THAT(ran.err, HasSubstr("run: chmod go-w ")) << one.path;
+    std::filesystem::permissions(path, perms(one.good));
+  }
+  // While it runs, the policy that is in force stays.
+  program.Start();
+  std::filesystem::permissions(program.Path("policy.toml"), perms(0666));
+  for (int i = 0; i < 50 && program.Log().find("chmod") == std::string::npos;
+       ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  EXPECT_THAT(program.Log(),
+              testing::AllOf(HasSubstr("the policy stays as it was"),
+                             HasSubstr("run: chmod go-w ")));
+}
+
+TEST(ProgramTest, ShowsAnExampleOfEachGroup) {
+  for (const char* group : {"device", "token", "audit"}) {
+    EXPECT_THAT(
+        Program::RunPlain({group, "--help"}).out,
+        HasSubstr("Example:\n  countersign-authz " + std::string(group) + " "));
+  }
+}
+
+// Every command and option that --help shows, of `command` and those below.
+void CollectHelp(const std::vector<std::string>& command,
+                 std::set<std::string>* commands,
+                 std::set<std::string>* options) {
+  std::vector<std::string> words = command;
+  words.push_back("--help");
+  std::istringstream help(Program::RunPlain(words).out);
+  std::vector<std::string> below;
+  bool in_commands = false;
+  for (std::string line; std::getline(help, line);) {
+    if (line.starts_with("Subcommands:")) {
+      in_commands = true;
+    } else if (in_commands && line.starts_with("  ") && line[2] != ' ') {
+      below.push_back(line.substr(2, line.find(' ', 2) - 2));
+    } else if (!in_commands) {
+      const size_t at = line.find("--");
+      if (line.starts_with("  -") && at != std::string::npos) {
+        options->insert(
+            line.substr(at + 2, line.find_first_of(" ,", at) - at - 2));
+      }
+    }
+  }
+  for (const std::string& name : below) {
+    commands->insert(name);
+    std::vector<std::string> deeper = command;
+    deeper.push_back(name);
+    CollectHelp(deeper, commands, options);
+  }
+}
+
+// The manual is written by hand; that nothing is missing in it is checked.
+TEST(ProgramManualTest, NamesEveryCommandAndOption) {
+  std::ifstream file(std::string(getenv("COUNTERSIGN_SOURCE")) +
+                     "/docs/man/countersign-authz.8");
+  const std::string manual((std::istreambuf_iterator<char>(file)), {});
+  std::set<std::string> commands;
+  std::set<std::string> options;
+  CollectHelp({}, &commands, &options);
+  EXPECT_GE(commands.size(), 10u);
+  EXPECT_GE(options.size(), 12u);
+  for (const std::string& name : commands) {
+    EXPECT_THAT(manual, HasSubstr(name));
+  }
+  for (const std::string& name : options) {
+    EXPECT_THAT(manual, HasSubstr("Fl -" + name));
+  }
 }
 
 TEST(ProgramTest, RefusesKeysThatOthersCanRead) {
@@ -137,7 +259,63 @@ TEST(ProgramTest, MakesListsAndRevokesTokens) {
   const std::string audit = program.Run({"audit", "list", "--json"}).out;
   EXPECT_THAT(audit,
               HasSubstr("enrollment token " + id + " made for 3 devices"));
-  EXPECT_THAT(audit, HasSubstr("enrollment token " + id + " revoked"));
+  EXPECT_THAT(audit, HasSubstr("enrollment token " + id + " revoked, by "));
+}
+
+TEST(ProgramTest, SaysThatTheEndOfTheLedgerIsMissing) {
+  const Program program;
+  ASSERT_EQ(program.Run({"token", "create"}).exit_code, 0);
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(program.Path("ledger.db").c_str(), &db), SQLITE_OK);
+  sqlite3_exec(db,
+               "DELETE FROM checkpoints WHERE size > 1;"
+               "DELETE FROM ledger_entries WHERE idx > 0;",
+               nullptr, nullptr, nullptr);
+  sqlite3_close(db);
+  const Ran older = program.Run({"audit", "verify"});
+  EXPECT_EQ(older.exit_code, 5);
+  EXPECT_THAT(older.out, HasSubstr("older than a head that was kept"));
+  std::filesystem::remove(program.Path("ledger.head"));
+  const Ran headless = program.Run({"audit", "verify"});
+  EXPECT_EQ(headless.exit_code, 5);
+  EXPECT_THAT(headless.out, HasSubstr("ledger.head is missing"));
+}
+
+TEST(ProgramTest, DoesNotTakeErasedEvidenceForSuccess) {
+  Program program;
+  program.Start();
+  HttpsLaptop laptop(program);
+  ASSERT_TRUE(laptop.Enroll(TokenFrom(program)));
+  ASSERT_TRUE(laptop.OpenSession());
+  const auto answer = laptop.Send(laptop.NextBatch(1));
+  ASSERT_TRUE(answer.has_value());
+  const std::string index = std::to_string(answer->decisions(0).ledger_index());
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(program.Path("ledger.db").c_str(), &db), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(db, "DELETE FROM evidence", nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  sqlite3_close(db);
+  const Ran shown = program.Run({"audit", "show", index});
+  EXPECT_EQ(shown.exit_code, 1);
+  EXPECT_THAT(shown.out, testing::AllOf(HasSubstr("was erased (user, "),
+                                        testing::Not(HasSubstr("✗"))));
+  const Ran as_json = program.Run({"audit", "show", index, "--json"});
+  EXPECT_EQ(as_json.exit_code, 1);
+  EXPECT_EQ(json::parse(as_json.out)["complete"], false);
+}
+
+TEST(ProgramTest, NotesWhoAndWhichPolicy) {
+  Program program;
+  program.Start();
+  HttpsLaptop laptop(program);
+  ASSERT_TRUE(laptop.Enroll(TokenFrom(program)));
+  ASSERT_EQ(program.Run({"device", "revoke", ToHex(laptop.device.device_id)})
+                .exit_code,
+            0);
+  const std::string list = program.Run({"audit", "list"}).out;
+  EXPECT_THAT(list, HasSubstr("administrator, by "));
+  EXPECT_THAT(list, HasSubstr("uid " + std::to_string(getuid())));
+  EXPECT_THAT(list, testing::ContainsRegex("policy in force [0-9a-f]{64}"));
 }
 
 // F29, F37

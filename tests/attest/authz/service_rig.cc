@@ -23,6 +23,7 @@ std::string Serialize(const google::protobuf::MessageLite& message) {
 
 void WriteFile(const std::string& path, std::string_view content) {
   std::ofstream(path, std::ios::binary) << content;
+  std::filesystem::permissions(path, std::filesystem::perms(0644));
 }
 
 std::string CertificatePem(const Bytes& der) {
@@ -96,6 +97,8 @@ ServiceRig::ServiceRig(const RigOptions& options)
   config.enrollment.ek_allowlist = folder.Path("ek-allowlist.txt");
   config.sessions.require_channel_binding = options.require_channel_binding;
   std::filesystem::create_directory(config.enrollment.ek_roots);
+  std::filesystem::permissions(config.enrollment.ek_roots,
+                               std::filesystem::perms(0755));
   for (const auto& [name, der] : options.ek_roots) {
     WriteFile(config.enrollment.ek_roots + "/" + name, CertificatePem(der));
   }

@@ -22,7 +22,8 @@ int64_t NowMs() {
 
 }  // namespace
 
-TlsClient::TlsClient(uint16_t port, const std::string& ca_file, int max_version)
+TlsClient::TlsClient(uint16_t port, const std::string& ca_file, int max_version,
+                     const std::string& alpn)
     : context_(SSL_CTX_new(TLS_client_method()), SSL_CTX_free) {
   // A server that closes first must not end the test program.
   std::signal(SIGPIPE, SIG_IGN);
@@ -43,6 +44,11 @@ TlsClient::TlsClient(uint16_t port, const std::string& ca_file, int max_version)
   ssl_ = SSL_new(context_.get());
   SSL_set1_host(ssl_, "localhost");
   SSL_set_fd(ssl_, fd_);
+  if (!alpn.empty()) {
+    SSL_set_alpn_protos(ssl_,
+                        reinterpret_cast<const unsigned char*>(alpn.data()),
+                        static_cast<unsigned>(alpn.size()));
+  }
   if (SSL_connect(ssl_) != 1) {
     SSL_free(ssl_);
     ssl_ = nullptr;
@@ -89,7 +95,7 @@ HttpAnswer TlsClient::Receive(int timeout_ms) {
   buffer_.erase(0, end + 4);
   const size_t length_at = answer.header.find("Content-Length: ");
   const size_t length =
-      length_at == std::string::npos
+      length_at == std::string::npos || head_
           ? 0
           : std::strtoul(answer.header.c_str() + length_at + 16, nullptr, 10);
   while (buffer_.size() < length) {
@@ -112,6 +118,7 @@ HttpAnswer TlsClient::Ask(const std::string& method, const std::string& target,
   }
   request += "\r\n" + body;
   if (!Send(request)) return {};
+  head_ = method == "HEAD";
   return Receive();
 }
 

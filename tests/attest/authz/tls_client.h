@@ -20,8 +20,10 @@ struct HttpAnswer {
 class TlsClient {
  public:
   // Connects to 127.0.0.1 and does the handshake, trusting `ca_file`.
-  // `max_version` 0: whatever both like best.
-  TlsClient(uint16_t port, const std::string& ca_file, int max_version = 0);
+  // `max_version` 0: whatever both like best. `alpn` as in RFC 7301, each name
+  // with its length before it.
+  TlsClient(uint16_t port, const std::string& ca_file, int max_version = 0,
+            const std::string& alpn = {});
   ~TlsClient();
   TlsClient(const TlsClient&) = delete;
   TlsClient& operator=(const TlsClient&) = delete;
@@ -50,6 +52,7 @@ class TlsClient {
   SSL* ssl_ = nullptr;
   int fd_ = -1;
   std::string buffer_;
+  bool head_ = false;  // The answer has no body, whatever its length says.
 };
 
 }  // namespace countersign::authz
