@@ -5,10 +5,25 @@
 import {randomId} from './encoding.js';
 
 const DELAY_MS = 30;
-const TIMEOUT_MS = 2000;
+const TIMEOUT_MS = 5000;
+// The browser takes a moment until it asks a new listener: a request that comes
+// sooner is not held up and says nothing.
+const TRIES = 4;
+const BETWEEN_MS = 500;
 
-export async function requestsWait({webRequest, fetch = globalThis.fetch}) {
+export async function requestsWait(
+    {webRequest, fetch = globalThis.fetch, betweenMs = BETWEEN_MS}) {
   if (webRequest.filterResponseData !== undefined) return true;  // Firefox's.
+  for (let left = TRIES; left > 0; --left) {
+    if (await oneWaits(webRequest, fetch)) return true;
+    await new Promise((resolve) => {
+      setTimeout(resolve, betweenMs);
+    });
+  }
+  return false;
+}
+
+async function oneWaits(webRequest, fetch) {
   const url = `http://127.0.0.1:9/countersign-probe-${randomId()}`;
   const listener = (details) => details.url !== url ? undefined :
     new Promise((resolve) => {
