@@ -4,6 +4,7 @@ WebDriver) and Firefox by Marionette. No package is needed for either.
     browser.go(url); browser.run("return await f()") ; browser.screenshot(path)
 """
 import base64
+import contextlib
 import json
 import os
 import pathlib
@@ -86,6 +87,7 @@ class Chromium(Browser):
 
     def __init__(self, env=None, arguments=(), profile=None, log=None):
         self.own_profile = profile is None
+        self.session = None
         self.profile = profile or tempfile.mkdtemp(prefix="cs-chromium.")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -147,6 +149,10 @@ class Chromium(Browser):
         self.command("window", {"handle": handle})
 
     def stop(self):
+        # The driver's browser is in a group of its own and ends with its session.
+        if self.session:
+            with contextlib.suppress(OSError, BrowserError):
+                self.http("DELETE", self.session)
         end(self.driver)
         if self.own_profile:
             shutil.rmtree(self.profile, ignore_errors=True)
