@@ -19,7 +19,7 @@ KINDS = {
                "done(); }; e.onerror = fail; })",
     "/socket": "await new Promise((done, fail) => { const s = new WebSocket("
                "location.origin.replace('http', 'ws') + '/socket');"
-               "s.onmessage = done; s.onerror = fail; })",
+               "s.onopen = s.onmessage = done; s.onerror = fail; })",
     "/from-worker": "await new Promise((done, fail) => { const w = "
                     "new Worker('/open/worker.js'); w.onmessage = done;"
                     "w.onerror = fail; w.postMessage('/from-worker'); })",
