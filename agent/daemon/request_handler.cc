@@ -87,13 +87,13 @@ void RequestHandler::OnFrame(ConnectionId id, Frame frame) {
   }
   outstanding_.Take(ask->uid);
 
+  ask->encoding = EncodingOf(frame.payload);
   auto decoded = DecodeRequest(frame.payload);
   if (!decoded.has_value()) {
     Refuse(ask, decoded.error());
     return;
   }
   ask->request_id = decoded->request.request_id();
-  ask->encoding = decoded->encoding;
   const Status checked = CheckFrame(*ask->client, frame, decoded->request);
   if (!checked.has_value()) {
     Refuse(ask, checked.error());

@@ -108,6 +108,17 @@ void DescribeUnit(const platform::PeerIdentity& identity,
   }
 }
 
+// Of the file alone: who may change a folder above it can replace it.
+std::string WhoMayChange(const platform::ExecutableFile& file) {
+  constexpr uint32_t kWritableByOthers = 022;
+  if ((file.mode & kWritableByOthers) != 0) {
+    return "file writable by more than its owner";
+  }
+  return file.owner_uid == 0 ? "file of root, writable by nobody else"
+                             : "file of uid " + std::to_string(file.owner_uid) +
+                                   ", writable by nobody else";
+}
+
 }  // namespace
 
 v1::User DescribeUser(const ObservedProcess& process) {
@@ -148,6 +159,8 @@ v1::Workload DescribeWorkload(const ObservedProcess& process,
                          std::to_string(identity.uid) + "/exe/" +
                          Segment(identity.executable.path));
   Observe(workload, "executable_path", "/proc/PID/exe", v1::GRADE_KERNEL);
+  const std::string who = WhoMayChange(identity.executable);
+  Observe(workload, "executable_path", who.c_str(), v1::GRADE_KERNEL);
   Observe(workload, "executable_sha256", "read through /proc/PID/exe",
           v1::GRADE_KERNEL);
   Observe(workload, "spiffe_id", "from executable_path", v1::GRADE_KERNEL);

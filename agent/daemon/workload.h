@@ -48,6 +48,8 @@ struct ObservedProcess {
 //                    debugged, or was started with a preloaded library
 //   of its path      it runs from memory; its file was replaced or removed; its
 //                    path leads to another file, as in a container
+// Who may change the program's file is an observation of its path as well, and
+// changes no grade.
 [[nodiscard]] v1::Workload DescribeWorkload(const ObservedProcess& process,
                                             const std::string& issuer,
                                             const std::string& device_id);

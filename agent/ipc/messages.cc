@@ -14,7 +14,7 @@ Status ParseMessage(ByteSpan payload, pb::Message& message) {
   if (payload.size() > kMaxClientFrame) {
     return Fail(ErrorCode::kTooLarge, "the frame is over its bound");
   }
-  if (!payload.empty() && payload.front() == '{') {
+  if (EncodingOf(payload) == Encoding::kJson) {
     const std::string_view text(reinterpret_cast<const char*>(payload.data()),
                                 payload.size());
     CS_RETURN_IF_ERROR(CheckJson(text, kMaxClientFrame));
@@ -55,12 +55,15 @@ Result<Bytes> Serialize(const pb::Message& message, Encoding encoding) {
 
 }  // namespace
 
+Encoding EncodingOf(ByteSpan payload) {
+  return !payload.empty() && payload.front() == '{' ? Encoding::kJson
+                                                    : Encoding::kProtobuf;
+}
+
 Result<DecodedRequest> DecodeRequest(ByteSpan payload) {
   DecodedRequest decoded;
   CS_RETURN_IF_ERROR(ParseMessage(payload, decoded.request));
-  if (!payload.empty() && payload.front() == '{') {
-    decoded.encoding = Encoding::kJson;
-  }
+  decoded.encoding = EncodingOf(payload);
   return decoded;
 }
 

@@ -21,6 +21,10 @@ struct DecodedRequest {
   Encoding encoding = Encoding::kProtobuf;
 };
 
+// What a payload is by its first byte, well formed or not: whoever sent it is
+// refused in kind.
+[[nodiscard]] Encoding EncodingOf(ByteSpan payload);
+
 // `payload` is hostile, at most kMaxClientFrame bytes.
 //   kTooLarge         over the bound
 //   kBadRequest       JSON that CheckJson refuses

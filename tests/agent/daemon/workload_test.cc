@@ -54,6 +54,21 @@ TEST(DescribeWorkloadTest, TakesTheKernelsWordForAPlainProcess) {
   }
 }
 
+TEST(DescribeWorkloadTest, SaysWhoMayChangeTheFile) {
+  ObservedProcess process = Agent();
+  process.identity.executable.mode = 0100755;
+  EXPECT_TRUE(Says(Describe(process), "executable_path",
+                   "file of root, writable by nobody else"));
+  process.identity.executable.owner_uid = 1000;
+  EXPECT_TRUE(Says(Describe(process), "executable_path", "file of uid 1000"));
+  for (const uint32_t mode : {0100775u, 0100757u}) {
+    process.identity.executable.mode = mode;
+    const v1::Workload workload = Describe(process);
+    EXPECT_TRUE(Says(workload, "executable_path", "writable by more"));
+    EXPECT_EQ(GradeOf(workload, "executable_path"), v1::GRADE_KERNEL);
+  }
+}
+
 // protocol.md §10: recorded where seen.
 TEST(DescribeWorkloadTest, DoubtsEveryFactOfAProcessThatOthersMaySteer) {
   const auto expect_doubt = [](const ObservedProcess& process,

@@ -1,0 +1,85 @@
+// Asks the agent for one action: opens the session that it needs, has the user
+// approve where policy wants that, and gives a permit or throws a Failure.
+import {Failure} from './failure.js';
+
+// A session that ended behind our back is opened again, once.
+const SESSION_OVER = new Set(['session_expired', 'session_revoked']);
+const OVER_REASONS = new Set(['session_unknown', 'session_ended',
+  'session_expired', 'stale_boot', 'not_session_owner', 'lease_stale']);
+
+function isOver(failure) {
+  return SESSION_OVER.has(failure.code) || OVER_REASONS.has(failure.reason);
+}
+
+export class Authorizer {
+  // `approvals.ask(question)` gives the user's word.
+  constructor({agent, sessions, approvals, history}) {
+    Object.assign(this, {agent, sessions, approvals, history});
+  }
+
+  // `action`: {key, name, resource, purpose, sha256, audience, who, texts}.
+  // Gives {answer, session}; answer.decision is "permit".
+  async permit(action) {
+    const entry = this.history.begin(action);
+    try {
+      let result = await this.decide(action);
+      if (result.answer.decision === 'approval_required') {
+        result = await this.approved(action, result);
+      }
+      if (result.answer.decision !== 'permit') {
+        throw Failure.fromAgent(result.answer.reason ??
+            {reason: 'policy_denied', code: 'policy_denied'});
+      }
+      this.history.end(entry, 'permit', result.answer);
+      return result;
+    } catch (error) {
+      const failure = Failure.of(error);
+      this.history.end(entry,
+          failure.code === 'policy_denied' ? 'deny' : 'failed', failure);
+      failure.inHistory = true;
+      throw failure;
+    }
+  }
+
+  async decide(action) {
+    for (let again = true; ; again = false) {
+      const session = await this.sessions.get(action.key);
+      try {
+        const answer = await this.agent.authorize(session.id, action);
+        ++session.actions;
+        return {answer, session};
+      } catch (error) {
+        if (!again || !isOver(Failure.of(error))) throw error;
+        this.sessions.forget(session);
+      }
+    }
+  }
+
+  // Until it is decided: a word that was given elsewhere may have gone to
+  // another request of the same bytes, for each word is for one.
+  async approved(action, {answer, session}) {
+    while (answer.decision === 'approval_required') {
+      const {requestDigest} = answer;
+      const {approved, here} = await this.approvals.ask({
+        action, grade: answer.approvalGrade || 'webauthn', requestDigest,
+        sessionId: session.id,
+      });
+      if (here) await this.tell(session, requestDigest, approved);
+      if (!approved) {
+        throw new Failure('approval_denied', {code: 'policy_denied'});
+      }
+      answer = await this.agent.authorize(session.id, action);
+      ++session.actions;
+    }
+    return {answer, session};
+  }
+
+  async tell(session, requestDigest, approved) {
+    try {
+      await this.agent.approve(session.id, requestDigest, approved);
+    } catch (error) {
+      // A no that the agent did not hear stays one: it forgets the question.
+      if (approved) throw error;
+    }
+  }
+}

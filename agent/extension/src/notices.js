@@ -1,0 +1,68 @@
+// Says why a request was stopped: a page in place of one that was navigated to,
+// a notification (one for each site and while) and the badge for all others.
+import {randomId} from './encoding.js';
+
+const QUIET_MS = 10_000;
+const MAX_NOTICES = 50;
+
+export class Notices {
+  constructor({tabs, notifications, action, urlOf, now = Date.now}) {
+    Object.assign(this, {tabs, notifications, action, urlOf, now});
+    this.byId = new Map();  // For the page: id -> what it shows
+    this.lastAt = new Map();  // host -> when it was last spoken of
+  }
+
+  stopped(details, failure, texts = {}) {
+    const url = new URL(details.url);
+    void this.action.setBadgeText({text: '!'});
+    if (details.type === 'main_frame') {
+      this.showPage(details, url, failure, texts);
+      return;
+    }
+    const lastAt = this.lastAt.get(url.host) ?? -Infinity;
+    if (this.now() - lastAt < QUIET_MS) return;
+    this.lastAt.set(url.host, this.now());
+    void this.notifications.create({
+      type: 'basic', iconUrl: this.urlOf('icons/128.png'),
+      title: `Stopped: a request to ${url.host}`,
+      message: `${failure.message} ${failure.remedy}`,
+    });
+  }
+
+  // The address stays here: a page's own may be read by others.
+  showPage(details, url, failure, texts) {
+    const id = randomId();
+    this.byId.set(id, {address: details.url, host: url.host,
+      tabId: details.tabId, ...failure.plain(), text: texts.blocked,
+      help: texts.help_url});
+    if (this.byId.size > MAX_NOTICES) {
+      this.byId.delete(this.byId.keys().next().value);
+    }
+    void this.tabs.update(details.tabId,
+        {url: this.urlOf(`ui/blocked.html#${id}`)});
+  }
+
+  // A proof for a navigation that was stopped is there now.
+  ready(details) {
+    if (details.type === 'main_frame') {
+      void this.tabs.update(details.tabId, {url: details.url});
+    }
+  }
+
+  page(id) {
+    const notice = this.byId.get(id);
+    if (notice === undefined) return undefined;
+    const {host, code, reason, message, remedy, text, help} = notice;
+    return {host, code, reason, message, remedy, text, help};
+  }
+
+  retry(id) {
+    const notice = this.byId.get(id);
+    if (notice === undefined) return;
+    void this.tabs.update(notice.tabId, {url: notice.address});
+  }
+
+  seen() {
+    void this.action.setBadgeText({text: ''});
+  }
+}

@@ -1,0 +1,311 @@
+#!/usr/bin/python3
+"""What an attacker tries around the extension, in real Chromium and with the
+real programs. Each test says what stops it, and where nothing does, what the
+evidence says."""
+import json
+import os
+import pathlib
+import shutil
+import struct
+import subprocess
+
+from browser_rig import (BIN, BrowserRig, ScriptError, enter_namespace, expect,
+                         main, need, time, until)
+import chat_app
+from rig import Refused
+
+enter_namespace()
+
+SYSTEM_HOSTS = pathlib.Path("/etc/chromium/native-messaging-hosts")
+
+
+def refused(gateway, *request):
+    try:
+        gateway.judge(*request)
+    except chat_app.Refused as reason:
+        return str(reason)
+    return "accepted"
+
+
+class HostByHand:
+    """A process of the same user that starts the host itself."""
+
+    def __init__(self, rig, *arguments):
+        self.process = subprocess.Popen(
+            [BIN / "countersign-native-host", *arguments],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env={**os.environ, **rig.env()})
+
+    def ask(self, verb, **fields):
+        data = json.dumps({"request_id": "1", verb: fields}).encode()
+        self.process.stdin.write(struct.pack("=I", len(data)) + data)
+        self.process.stdin.flush()
+        size, = struct.unpack("=I", self.process.stdout.read(4))
+        return json.loads(self.process.stdout.read(size))
+
+    def close(self):
+        self.process.stdin.close()
+        return self.process.wait(10)
+
+
+def test_a_captured_proof_is_worth_nothing_a_second_time_or_elsewhere():
+    with BrowserRig().all_up() as rig, rig.chromium() as browser:
+        expect(rig.fetch(browser, "/pay", method="POST", body="1 EUR") == 200)
+        proof = rig.seen("/pay")[0]["receipt"]
+        gateway = rig.gateway
+        expect(refused(gateway, "POST", "/pay", b"1 EUR", proof) == "proof_used")
+        gateway.used.clear()  # A second gateway, which has not seen it.
+        for method, target, body, reason in [
+                ("POST", "/pay?to=me", b"1 EUR", "other_request"),
+                ("POST", "/pay2", b"1 EUR", "other_request"),
+                ("PUT", "/pay", b"1 EUR", "other_request"),
+                ("POST", "/pay", b"1000 EUR", "other_body")]:
+            seen = refused(gateway, method, target, body, proof)
+            expect(seen == reason, target, body, seen)
+        expect(refused(rig.other_origin(), "POST", "/pay", b"1 EUR", proof)
+               == "wrong_audience")
+
+
+def test_a_denied_or_late_request_cannot_show_its_quote_instead():
+    with BrowserRig(policy=DENYING).all_up() as rig:
+        client = rig.client()
+        session = client.open_session()
+        denied = client.authorize(session, "http:POST", f"{rig.origin}/pay",
+                                  want_bundle=True)
+        expect(denied["decision"] == "deny", denied)
+        for name in ("receipt", "grant", "bundle"):
+            expect(not denied.get(name), name, "came with a denial")
+        # A quote is made before the decision. All that a device has of one is
+        # its evidence: that of a permitted action shows more than a denied one
+        # ever could, and is no receipt either.
+        permitted = client.authorize(
+            session, "http:POST", f"{rig.origin}/look", want_bundle=True,
+            grant_audience=rig.origin)
+        for shown in (permitted["bundle"], permitted["grant"]):
+            expect(refused(rig.gateway, "POST", "/pay", b"", shown)
+                   in ("bad_signature", "wrong_type"))
+        # And a receipt that comes late is none.
+        rig.gateway.clock = lambda: time.time() + 61
+        expect(refused(rig.gateway, "POST", "/look", b"", permitted["receipt"])
+               == "expired")
+
+
+DENYING = """\
+[[rule]]
+name = "never"
+outcome = "deny"
+resource = ["http://localhost:*/pay"]
+
+[[rule]]
+name = "everything-else"
+outcome = "permit"
+audiences = ["*"]
+"""
+
+
+def test_a_page_that_sets_the_header_itself_does_not_get_it_through():
+    with BrowserRig().all_up() as rig, rig.chromium() as browser:
+        # Sec- headers are the browser's: a page's are dropped by it.
+        expect(rig.fetch(browser, "/forged", headers={
+            "Sec-Device-Proof": "forged"}) == 200)
+        expect("forged" not in rig.seen("/forged")[-1]["receipt"])
+        # Another name can be set by a page, and is taken out by us.
+        rig.set_policy(header="X-Device-Proof")
+        browser.go("chrome://policy")
+        browser.run("document.getElementById('reload-policies')?.click()")
+        browser.go(f"{rig.origin}/open/blank")
+        until(lambda: rig.fetch(browser, "/edited", headers={
+            "X-Device-Proof": "forged"}) == 401, 20, "the edit")
+        expect(rig.seen("/edited")[-1]["receipt"] == "")
+
+
+def test_a_page_of_an_unlisted_origin_has_no_api():
+    with BrowserRig() as rig:
+        rig.managed["page_api"] = [{"origins": [rig.origin]}]
+        rig.all_up()
+        other = rig.other_origin()
+        ask = ("return await Promise.race([new Promise((done) => {"
+               "addEventListener('message', (e) => e.data.countersign === "
+               "'answer' && done(e.data)); postMessage({countersign:"
+               "'authorize', id: 99, request: args[0]}, location.origin); }),"
+               "new Promise((done) => setTimeout(() => done('nobody'), 3000))])")
+        request = {"name": "mcp:tools/call", "resource": "urn:tool:x",
+                   "purpose": "a test"}
+        with rig.chromium() as browser:
+            browser.go(f"{rig.origin}/open/blank")
+            answer = browser.run(
+                "return await countersign.authorize(args[0])", request)
+            expect(answer["decision"] == "permit", answer)
+            expect("receipt" not in answer and "grant" not in answer, answer)
+            before = rig.daemon_answers()["actions"]
+            browser.go(f"{other.origin}/open/blank")
+            answer = browser.run(ask, request)
+            # Same host, other port: the scripts may be there, the answer is no.
+            expect(answer == "nobody" or
+                   answer["error"]["reason"] == "origin_not_allowed", answer)
+            browser.go(f"{rig.origin.replace('localhost', '127.0.0.1')}"
+                       "/open/blank")
+            expect(browser.run(ask, request) == "nobody")
+            expect(browser.run("return typeof countersign") == "undefined")
+            expect(rig.daemon_answers()["actions"] == before, "it got through")
+
+
+def test_a_permit_of_the_page_api_is_used_by_the_pages_own_request_once():
+    with BrowserRig() as rig:
+        rig.managed["page_api"] = [{"origins": [rig.origin]}]
+        rig.all_up()
+        with rig.chromium() as browser:
+            browser.go(f"{rig.origin}/open/blank")
+            digest = browser.run(
+                "const d = new Uint8Array(await crypto.subtle.digest('SHA-256',"
+                "new TextEncoder().encode('work')));"
+                "const hex = [...d].map((b) => b.toString(16).padStart(2, '0'))"
+                ".join(''); const a = await countersign.authorize({name:"
+                "'http:POST', resource: location.origin + '/work',"
+                "purpose: 'an agent at work', requestDigest: hex});"
+                "return a.actionDigest")
+            expect(rig.fetch(browser, "/work", method="POST", body="work") == 200)
+            expect(rig.fetch(browser, "/work", method="POST", body="work") == 200)
+            first, second = rig.expect_proven("/work", 2)
+            expect(first["claims"]["action_digest"] == digest)
+            expect(second["claims"]["action_digest"] != digest)
+
+
+def test_a_flood_of_one_page_is_held_back():
+    with BrowserRig() as rig:
+        rig.managed["page_api"] = [{"origins": [rig.origin]}]
+        rig.all_up()
+        with rig.chromium() as browser:
+            before = int(rig.daemon_answers()["actions"])
+            browser.go(f"{rig.origin}/open/blank")
+            reasons = browser.run(
+                "return Promise.all(Array.from({length: 500}, () =>"
+                "countersign.authorize({name: 'mcp:x', resource: 'urn:x',"
+                "purpose: 'flood'}).then(() => '', (e) => e.reason)))")
+            expect(reasons.count("rate_limited") > 400, len(reasons))
+            expect(int(rig.daemon_answers()["actions"]) - before < 100)
+            expect(rig.fetch(browser, "/still") == 200)
+
+
+# A47
+def test_another_extension_cannot_start_the_host_and_argv_is_no_proof():
+    with BrowserRig().all_up() as rig, rig.chromium() as browser:
+        expect(rig.fetch(browser, "/first") == 200)
+        # Started by hand with our extension's argv: it gets a session, of the
+        # process that started it, and that is what the evidence says.
+        host = HostByHand(rig, f"chrome-extension://{rig.extension}/")
+        info = host.ask("open_session", purpose="forged",
+                        origin=f"chrome-extension://{rig.extension}/"
+                        )["openSession"]["session"]
+        expect("chromium" not in info["executable"], info)
+        expect(info["executable"].startswith("/usr/bin/python3"), info)
+        # The browser's session is not its to use, though it knows the id.
+        theirs = [s["sessionId"] for s in
+                  host.ask("list_sessions")["listSessions"]["sessions"]
+                  if "chromium" in s["executable"]]
+        expect(theirs, "the browser's session is there")
+        answer = host.ask("authorize", session_id=theirs[0], name="http:GET",
+                          resource=f"{rig.origin}/x", purpose="forged")
+        expect(answer["error"]["reason"] == "not_session_owner", answer)
+        expect(host.close() == 0)
+
+
+def test_a_host_by_hand_with_the_nonce_of_another_connection_is_refused():
+    with BrowserRig().all_up() as rig:
+        host = HostByHand(rig)
+        data = json.dumps({"request_id": "1", "nonce": "A" * 22,
+                           "status": {}}).encode()
+        host.process.stdin.write(struct.pack("=I", len(data)) + data)
+        host.process.stdin.flush()
+        size, = struct.unpack("=I", host.process.stdout.read(4))
+        answer = json.loads(host.process.stdout.read(size))
+        expect("error" in answer, answer)
+        host.close()
+
+
+# A47
+def test_a_user_level_manifest_does_not_shadow_the_systems():
+    with BrowserRig().all_up() as rig:
+        profile = rig.dir / "profile"
+        hosts = profile / "NativeMessagingHosts"
+        hosts.mkdir(parents=True)
+        trap = rig.dir / "trap"
+        trap.write_text(f"#!/bin/sh\ntouch {rig.dir}/trapped\n")
+        trap.chmod(0o755)
+        manifest = json.loads(
+            (SYSTEM_HOSTS / "countersign.agent.json").read_text())
+        manifest["path"] = str(trap)
+        (hosts / "countersign.agent.json").write_text(json.dumps(manifest))
+        with rig.chromium(profile=str(profile)) as browser:
+            expect(rig.fetch(browser, "/real") == 200)
+            expect(not (rig.dir / "trapped").exists(), "the trap was started")
+
+
+# A47
+def test_an_unpacked_copy_with_our_id_is_not_loaded():
+    with BrowserRig().all_up() as rig:
+        copy = rig.dir / "copy"
+        shutil.copytree(rig.packed / "chromium", copy)
+        manifest = json.loads((copy / "manifest.json").read_text())
+        manifest["version"] = "9.9.9"
+        (copy / "manifest.json").write_text(json.dumps(manifest))
+        with rig.chromium(f"--load-extension={copy}") as browser:
+            browser.go(f"chrome-extension://{rig.extension}/ui/options.html")
+            version = browser.run("return chrome.runtime.getManifest().version")
+            expect(version != "9.9.9", "the copy runs")
+        # Nor where the forced one is not installed.
+        policy = pathlib.Path("/etc/chromium/policies/managed/countersign.json")
+        content = json.loads(policy.read_text())
+        del content["ExtensionSettings"]
+        policy.write_text(json.dumps(content))
+        with rig.chromium(f"--load-extension={copy}", ready=False) as browser:
+            time.sleep(5)
+            browser.go(f"{rig.origin}/open/blank")
+            expect(rig.fetch(browser, "/copy") == 401, "the copy gave a proof")
+
+
+def test_a_program_cannot_approve_its_own_action():
+    policy = """\
+[[rule]]
+name = "ask-first"
+outcome = "approval_required"
+approval = "prompt"
+"""
+    with BrowserRig(policy=policy).all_up() as rig:
+        client = rig.client()
+        session = client.open_session()
+        answer = client.authorize(session, "http:POST", f"{rig.origin}/pay")
+        expect(answer["decision"] == "approval_required", answer)
+        asked = {"session_id": session, "approve": True,
+                 "request_digest": answer["request_digest"]}
+        try:
+            client.call("approve", **asked)
+        except Refused as refusal:
+            expect(refusal.reason == "approver_not_apart", refusal)
+        else:
+            expect(False, "it approved its own action")
+        # Nor through a relay that it starts.
+        host = HostByHand(rig, f"chrome-extension://{rig.extension}/")
+        told = host.ask("approve", **asked)
+        expect(told["error"]["reason"] == "approver_not_apart", told)
+        host.close()
+        again = client.authorize(session, "http:POST", f"{rig.origin}/pay")
+        expect(again["decision"] == "approval_required", again)
+
+
+def test_our_pages_cannot_be_framed_or_asked_by_a_page():
+    with BrowserRig().all_up() as rig, rig.chromium() as browser:
+        browser.go(f"{rig.origin}/open/blank")
+        page = f"chrome-extension://{rig.extension}/ui/approval.html"
+        try:
+            found = browser.run("return (await fetch(args[0])).status", page)
+        except ScriptError:
+            found = "refused"
+        expect(found == "refused", found)
+        expect(browser.run("return typeof chrome.runtime?.sendMessage")
+               == "undefined")
+
+
+if __name__ == "__main__":
+    need("chromium", "chromedriver", "swtpm")
+    main(globals())

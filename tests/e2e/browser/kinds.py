@@ -1,0 +1,67 @@
+"""Every kind of request that a page can make, and what the server must see."""
+from browser_rig import ScriptError, expect
+
+KINDS = {
+    "/fetch": "await fetch('/fetch')",
+    "/fetch-text": "await fetch('/fetch-text', {method: 'POST', body: 'hello ü'})",
+    "/fetch-buffer": "await fetch('/fetch-buffer', {method: 'PUT', "
+                     "body: new Uint8Array([0, 255, 7])})",
+    "/fetch-form": "await fetch('/fetch-form', {method: 'POST', "
+                   "body: new URLSearchParams({a: 'b c'})})",
+    "/fetch-blob": "await fetch('/fetch-blob', {method: 'POST', "
+                   "body: new Blob(['bl', 'ob'])})",
+    "/xhr": "await new Promise((done, fail) => { const x = new XMLHttpRequest();"
+            "x.onload = done; x.onerror = fail; x.open('POST', '/xhr');"
+            "x.send('by xhr'); })",
+    "/beacon": "navigator.sendBeacon('/beacon', 'a beacon')",
+    "/events": "await new Promise((done, fail) => { const e = "
+               "new EventSource('/events'); e.onmessage = () => { e.close();"
+               "done(); }; e.onerror = fail; })",
+    "/socket": "await new Promise((done, fail) => { const s = new WebSocket("
+               "location.origin.replace('http', 'ws') + '/socket');"
+               "s.onopen = s.onmessage = done; s.onerror = fail; })",
+    "/from-worker": "await new Promise((done, fail) => { const w = "
+                    "new Worker('/open/worker.js'); w.onmessage = done;"
+                    "w.onerror = fail; w.postMessage('/from-worker'); })",
+    "/from-frame": "await new Promise((done) => { const f = "
+                   "document.createElement('iframe'); f.src = '/frame.html';"
+                   "addEventListener('message', done);"
+                   "document.body.append(f); })",
+    "/after-redirect": "await fetch('/redirect?to=/after-redirect')",
+    "/after-307": "await fetch('/redirect?status=307&to=/after-307', "
+                  "{method: 'POST', body: 'kept'})",
+    "/image": "await new Promise((done) => { const i = new Image();"
+              "i.onload = i.onerror = done; i.src = '/image'; })",
+    "/odd path|[x]%7e%e2?q=a{b}|c d%zz": "await fetch("
+                                         "'/odd path|[x]%7e%e2?q=a{b}|c d%zz')",
+}
+BOUND = {"/fetch", "/fetch-text", "/fetch-buffer", "/xhr", "/beacon",
+         "/after-307"}
+# Not even bytes to Chromium; Firefox shows a Blob.
+UNBOUND = {"/fetch-form", "/fetch-blob"}
+
+
+def every_kind_is_proven(rig, browser, unbound=frozenset(UNBOUND)):
+    browser.go(f"{rig.origin}/open/blank")
+    for path, script in KINDS.items():
+        try:
+            browser.run(script)
+        except ScriptError as error:
+            raise AssertionError(f"{path}: {error}") from error
+        if path.startswith("/odd"):
+            continue
+        (seen,) = rig.expect_proven(path)
+        if path in BOUND:
+            expect("request_sha256" in seen["claims"], path, "is unbound")
+        if path in unbound:
+            expect(seen["claims"].get("body") == "unbound", path, "is bound")
+    odd = [s for s in rig.gateway.seen if s["path"].startswith("/odd")]
+    expect(len(odd) == 1 and not odd[0]["reason"], odd)
+    browser.go(f"{rig.origin}/form.html")
+    rig.expect_proven("/form.html")
+    browser.run("document.getElementById('form').submit()")
+    rig.expect_proven("/form-target")
+    browser.go(f"{rig.origin}/redirect?to=/navigated")
+    rig.expect_proven("/navigated")
+    proofs = [s["receipt"] for s in rig.gateway.seen if s["receipt"]]
+    expect(len(set(proofs)) == len(proofs), "two requests shared a proof")

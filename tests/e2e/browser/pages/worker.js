@@ -1,0 +1,3 @@
+onmessage = async (event) => {
+  postMessage((await fetch(event.data)).status);
+};
