@@ -105,7 +105,8 @@ class PinnedPeer {
 
   // Has it a child now? None means that nothing which was forked before it
   // became what it is, by a program that is not its own, will ever be below
-  // it. True also when its threads come and go too fast to tell. kPeerGone.
+  // it. True also where that cannot be told: over 256 threads, or such as
+  // come and go too fast, or a kernel that does not say. kPeerGone.
   [[nodiscard]] Result<bool> HasChildren() const;
 
   // Is it shown that this process is neither `root` nor any descendant of it,

@@ -136,6 +136,10 @@ Result<SessionPtr> RequestHandler::BeginSession(
     return Fail(ErrorCode::kBadRequest,
                 "exactly one process handle must come with this request");
   }
+  // Before anybody looks at processes, which takes a while.
+  CS_RETURN_IF_ERROR(
+      second_phase ? parts_.sessions.CheckReserved(request.session_id(), caller)
+                   : parts_.sessions.CheckRoom(caller.uid()));
   CS_ASSIGN_OR_RETURN(
       Owner owner,
       processes.empty()

@@ -71,11 +71,22 @@ SessionRegistry::~SessionRegistry() {
   }
 }
 
-Result<SessionPtr> SessionRegistry::Add(const v1::OpenSessionRequest& asked,
-                                        uint32_t uid) {
+Status SessionRegistry::CheckRoom(uint32_t uid) const {
   if (sessions_.size() >= kMaxSessions || CountOf(uid) >= kMaxSessionsPerUid) {
     return Fail(ErrorCode::kBusy, "too many sessions are open");
   }
+  return {};
+}
+
+Status SessionRegistry::CheckReserved(
+    const std::string& id, const platform::PinnedPeer& caller) const {
+  CS_RETURN_IF_ERROR(FindReserved(id, caller));
+  return {};
+}
+
+Result<SessionPtr> SessionRegistry::Add(const v1::OpenSessionRequest& asked,
+                                        uint32_t uid) {
+  CS_RETURN_IF_ERROR(CheckRoom(uid));
   auto session = std::make_shared<Session>();
   session->id = AsString(RandomBytes(16));
   session->uid = uid;
@@ -107,19 +118,25 @@ Result<SessionPtr> SessionRegistry::Create(const v1::OpenSessionRequest& asked,
   return session;
 }
 
-Result<SessionPtr> SessionRegistry::BindReserved(
-    const std::string& id, const platform::PinnedPeer& caller,
-    platform::PinnedPeer owner, OwnerIs owner_is) {
+Result<SessionPtr> SessionRegistry::FindReserved(
+    const std::string& id, const platform::PinnedPeer& caller) const {
   const auto found = sessions_.find(id);
   if (found == sessions_.end()) {
     return tl::unexpected(NotThere(id, caller.uid()));
   }
-  const SessionPtr session = found->second;
-  if (session->state != SessionState::kReserved ||
-      !SameProcess(caller, session->reserved_by_pid,
-                   session->reserved_by_start)) {
+  const Session& session = *found->second;
+  if (session.state != SessionState::kReserved ||
+      !SameProcess(caller, session.reserved_by_pid,
+                   session.reserved_by_start)) {
     return Fail(ErrorCode::kSessionUnknown, "not reserved by this process");
   }
+  return found->second;
+}
+
+Result<SessionPtr> SessionRegistry::BindReserved(
+    const std::string& id, const platform::PinnedPeer& caller,
+    platform::PinnedPeer owner, OwnerIs owner_is) {
+  CS_ASSIGN_OR_RETURN(const SessionPtr session, FindReserved(id, caller));
   session->state = SessionState::kOpening;
   ClearDeadline(*session);
   session->owner_is = owner_is;

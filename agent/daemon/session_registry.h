@@ -56,6 +56,12 @@ class SessionRegistry {
   ~SessionRegistry();
   void set_listener(SessionListener& listener) { listener_ = &listener; }
 
+  // What Create and BindReserved refuse, before anything costly is learnt about
+  // the owner: kBusy; kSessionUnknown.
+  [[nodiscard]] Status CheckRoom(uint32_t uid) const;
+  [[nodiscard]] Status CheckReserved(const std::string& id,
+                                     const platform::PinnedPeer& caller) const;
+
   // A name without an owner yet, for `caller`. Given back by itself when it is
   // not opened in time. kBusy: too many sessions.
   [[nodiscard]] Result<SessionPtr> Reserve(const v1::OpenSessionRequest& asked,
@@ -119,6 +125,8 @@ class SessionRegistry {
 
   [[nodiscard]] Result<SessionPtr> Add(const v1::OpenSessionRequest& asked,
                                        uint32_t uid);
+  [[nodiscard]] Result<SessionPtr> FindReserved(
+      const std::string& id, const platform::PinnedPeer& caller) const;
   [[nodiscard]] Status Watch(const SessionPtr& session);
   void Remember(const Session& session);
   [[nodiscard]] Error NotThere(const std::string& id, uint32_t uid) const;

@@ -93,8 +93,7 @@ Status Channel::TryConnect() {
   auto link = std::make_unique<Link>(std::move(connection));
   const uint64_t number = ++links_;
   for (const char* name : {"control", "actions"}) {
-    CS_ASSIGN_OR_RETURN(
-        auto client, AuthzClient::Create(options_.transport, options_.limits));
+    CS_ASSIGN_OR_RETURN(auto client, NewClient());
     auto lane = std::make_unique<Lane>(
         std::move(client), options_.lane_capacity,
         [this, number, name](v1::UplinkResponse response) {
@@ -111,6 +110,20 @@ Status Channel::TryConnect() {
       link->connection.handle(), [this] { OnReadable(); },
       [this] { Flush(); }));
   link_ = std::move(link);
+  return {};
+}
+
+Result<std::unique_ptr<AuthzClient>> Channel::NewClient() const {
+  return AuthzClient::Create(options_.transport, options_.limits);
+}
+
+Status Channel::Renew(TransportSettings transport) {
+  options_.transport = std::move(transport);
+  if (!link_) return {};  // The next connection takes them.
+  CS_ASSIGN_OR_RETURN(auto control, NewClient());
+  CS_ASSIGN_OR_RETURN(auto actions, NewClient());
+  link_->control->Renew(std::move(control));
+  link_->actions->Renew(std::move(actions));
   return {};
 }
 

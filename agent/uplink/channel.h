@@ -42,12 +42,17 @@ class Channel {
   Channel& operator=(const Channel&) = delete;
 
   void Start() { Connect(); }
+  const std::string& socket() const { return options_.socket; }
+  // Requests that come from now on are carried with these settings; what is
+  // under way ends with the old ones, and the daemon notices nothing.
+  [[nodiscard]] Status Renew(TransportSettings transport);
 
  private:
   struct Link;  // One connection with its lanes.
 
   void Connect();
   [[nodiscard]] Status TryConnect();
+  [[nodiscard]] Result<std::unique_ptr<AuthzClient>> NewClient() const;
   void Drop(const Error& why);
   void OnReadable();
   void Flush();
@@ -59,7 +64,7 @@ class Channel {
             const std::string& detail);
 
   platform::EventLoop& loop_;
-  const ChannelOptions options_;
+  ChannelOptions options_;
   const Report report_;
   std::unique_ptr<Link> link_;  // Null while the daemon is away.
   uint64_t links_ = 0;          // How many there have been.

@@ -27,6 +27,11 @@ bool Lane::Offer(v1::UplinkRequest request) {
   return true;
 }
 
+void Lane::Renew(std::unique_ptr<AuthzClient> client) {
+  const std::lock_guard lock(mutex_);
+  renewed_ = std::move(client);
+}
+
 void Lane::Run(const std::stop_token& stop) {
   while (true) {
     Waiting waiting;
@@ -38,6 +43,7 @@ void Lane::Run(const std::stop_token& stop) {
       if (stop.stop_requested()) return;
       waiting = std::move(queue_.front());
       queue_.pop_front();
+      if (renewed_) client_ = std::move(renewed_);
     }
     v1::UplinkResponse response = Serve(std::move(waiting), stop);
     if (stop.stop_requested()) return;

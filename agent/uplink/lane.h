@@ -29,6 +29,9 @@ class Lane {
 
   // Any thread. False when `capacity` requests wait already.
   [[nodiscard]] bool Offer(v1::UplinkRequest request);
+  // Any thread. The request under way ends with the client it began with;
+  // all later ones go through this one.
+  void Renew(std::unique_ptr<AuthzClient> client);
 
  private:
   struct Waiting {
@@ -39,13 +42,14 @@ class Lane {
   void Run(const std::stop_token& stop);
   [[nodiscard]] v1::UplinkResponse Serve(Waiting waiting, std::stop_token stop);
 
-  const std::unique_ptr<AuthzClient> client_;
+  std::unique_ptr<AuthzClient> client_;  // The thread's own.
   const size_t capacity_;
   const Reply reply_;
   std::mutex mutex_;
   std::condition_variable_any changed_;
-  std::deque<Waiting> queue_;  // Guarded by mutex_.
-  std::jthread thread_;        // Last: it uses all of the above.
+  std::deque<Waiting> queue_;             // Guarded by mutex_.
+  std::unique_ptr<AuthzClient> renewed_;  // Likewise; null when taken.
+  std::jthread thread_;                   // Last: it uses all of the above.
 };
 
 }  // namespace countersign::agent

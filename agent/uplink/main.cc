@@ -70,6 +70,9 @@ Status Run(const Flags& flags) {
   std::unique_ptr<Channel> channel;
   const auto start = [&]() -> Status {
     CS_ASSIGN_OR_RETURN(ChannelOptions options, LoadOptions(flags));
+    if (channel && channel->socket() == options.socket) {
+      return channel->Renew(std::move(options.transport));
+    }
     channel.reset();
     channel = std::make_unique<Channel>(
         *loop, std::move(options), [](const std::string& line) { Log(line); });
@@ -83,6 +86,8 @@ Status Run(const Flags& flags) {
         if (const Status status = start(); !status.has_value()) {
           Log("kept the last good configuration");
           Log(status.error());
+        } else {
+          Log("the configuration was read again");
         }
       }));
   host->NotifyReady();

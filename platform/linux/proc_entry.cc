@@ -19,6 +19,7 @@ constexpr size_t kMaxText = 256 * 1024;
 constexpr size_t kPiece = 4096;
 constexpr std::string_view kDeleted = " (deleted)";
 constexpr int kMaxLooks = 8;
+constexpr size_t kMaxThreads = 256;
 
 std::string PathOf(uint32_t pid, std::string_view name) {
   return "/proc/" + std::to_string(pid) + "/" + std::string(name);
@@ -42,23 +43,25 @@ Result<std::string> ReadLink(const std::string& path) {
   return std::string(buffer.data(), static_cast<size_t>(size));
 }
 
-// The entries of a folder that are numbers: processes or threads, ascending.
-Result<std::vector<uint32_t>> ListNumbers(const std::string& path) {
+// The threads in /proc/PID/task, ascending; it may stop after `max`.
+Result<std::vector<uint32_t>> ListThreads(const std::string& path, size_t max) {
   const auto close = [](DIR* open) { ::closedir(open); };
   const std::unique_ptr<DIR, decltype(close)> folder(::opendir(path.c_str()),
                                                      close);
   if (folder == nullptr) return ProcError(path);
-  std::vector<uint32_t> numbers;
-  while (const dirent* const entry = ::readdir(folder.get())) {
+  std::vector<uint32_t> threads;
+  while (threads.size() < max) {
+    const dirent* const entry = ::readdir(folder.get());
+    if (entry == nullptr) break;
     const std::string_view name = entry->d_name;
-    uint32_t number = 0;
+    uint32_t thread = 0;
     const auto parsed =
-        std::from_chars(name.data(), name.data() + name.size(), number);
+        std::from_chars(name.data(), name.data() + name.size(), thread);
     if (parsed.ec == std::errc() && parsed.ptr == name.data() + name.size()) {
-      numbers.push_back(number);
+      threads.push_back(thread);
     }
   }
-  return numbers;
+  return threads;
 }
 
 bool KernelListsChildren() {
@@ -141,10 +144,12 @@ bool PathLeadsTo(const ExecutableFile& file) {
 // that ends leaves its children to another one, so the threads must be the
 // same before and after.
 Result<bool> HasChildren(uint32_t pid) {
-  if (!KernelListsChildren()) return IsAnybodysParent(pid);
+  if (!KernelListsChildren()) return true;
   const std::string threads = PathOf(pid, "task");
   for (int look = 0; look < kMaxLooks; ++look) {
-    CS_ASSIGN_OR_RETURN(const auto before, ListNumbers(threads));
+    CS_ASSIGN_OR_RETURN(const auto before,
+                        ListThreads(threads, kMaxThreads + 1));
+    if (before.size() > kMaxThreads) return true;
     for (const uint32_t thread : before) {
       const auto children =
           ReadProc(pid, "task/" + std::to_string(thread) + "/children");
@@ -154,18 +159,11 @@ Result<bool> HasChildren(uint32_t pid) {
         return tl::unexpected(children.error());
       }
     }
-    CS_ASSIGN_OR_RETURN(const auto after, ListNumbers(threads));
+    CS_ASSIGN_OR_RETURN(const auto after,
+                        ListThreads(threads, kMaxThreads + 1));
     if (before == after) return false;
   }
   return true;
-}
-
-Result<bool> IsAnybodysParent(uint32_t pid) {
-  CS_ASSIGN_OR_RETURN(const auto processes, ListNumbers("/proc"));
-  return std::ranges::any_of(processes, [pid](uint32_t process) {
-    const Result<ProcStat> stat = ReadStat(process);
-    return stat.has_value() && stat->parent == pid;
-  });
 }
 
 std::vector<ParentProcess> ParentsOf(uint32_t pid, size_t max) {

@@ -28,12 +28,10 @@ namespace countersign::platform {
 [[nodiscard]] Result<ExecutableFile> DescribeExecutable(uint32_t pid,
                                                         Handle pinned);
 
-// Has `pid` a child, dead ones that it has not waited for included? Looks
-// again as long as its threads come and go; true if that does not end.
+// Has `pid` a child, dead ones that it has not waited for included? True as
+// well where it cannot be told within bounds: it has over 256 threads, they
+// come and go all the time, or the kernel does not list children.
 [[nodiscard]] Result<bool> HasChildren(uint32_t pid);
-// The same on kernels without /proc/PID/task/TID/children, by looking at every
-// process there is. One that is born behind our back is missed.
-[[nodiscard]] Result<bool> IsAnybodysParent(uint32_t pid);
 
 // The ancestors of `pid`, nearest first, at most `max`.
 [[nodiscard]] std::vector<ParentProcess> ParentsOf(uint32_t pid, size_t max);

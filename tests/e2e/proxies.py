@@ -1,5 +1,6 @@
 """Things that stand between the agent and the service."""
 import contextlib
+import select
 import socket
 import ssl
 import struct
@@ -171,23 +172,32 @@ class TlsRelay:
                              daemon=True).start()
 
     def serve(self, plain):
-        with contextlib.suppress(OSError):
-            client = self.server_side.wrap_socket(plain, server_side=True)
-            server = self.client_side.wrap_socket(
+        with contextlib.suppress(OSError), contextlib.ExitStack() as both:
+            client = both.enter_context(
+                self.server_side.wrap_socket(plain, server_side=True))
+            server = both.enter_context(self.client_side.wrap_socket(
                 socket.create_connection(("127.0.0.1", self.target), 10),
-                server_hostname="localhost")
-            threading.Thread(target=self.pump, args=(client, server),
-                             daemon=True).start()
-            self.pump(server, client)
+                server_hostname="localhost"))
+            self.carry(client, server)
 
     @staticmethod
-    def pump(source, sink):
-        with contextlib.suppress(OSError):
-            while data := source.recv(1 << 16):
-                sink.sendall(data)
-        for one in (source, sink):
-            with contextlib.suppress(OSError):
-                one.close()
+    def carry(client, server):
+        """Both ways from one thread: a TLS connection is no more than that
+        may bear."""
+        other = {client: server, server: client}
+        for end in other:
+            end.setblocking(False)
+        while True:
+            for source in select.select(list(other), [], [])[0]:
+                try:
+                    data = source.recv(1 << 16)
+                except ssl.SSLWantReadError:
+                    continue  # A record that is none of ours, or half of one.
+                if not data:
+                    return
+                other[source].setblocking(True)
+                other[source].sendall(data)
+                other[source].setblocking(False)
 
     def stop(self):
         self.listener.close()

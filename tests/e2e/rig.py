@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import pathlib
+import random
 import re
 import resource
 import shutil
@@ -102,9 +103,13 @@ def mount(*arguments):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port of 127.0.0.1 that nobody has. Not one of those that the kernel
+    gives to outgoing connections: it may give it away before it is used."""
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Program:

@@ -1,5 +1,6 @@
 // The daemon's main job and its rules, through its socket.
 #include <gtest/gtest.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -343,6 +344,17 @@ TEST_F(DaemonTest, SecondPhaseNeedsTheCallersChild) {
       reserved->open_session().session().session_id());
   EXPECT_TRUE(
       FailsWith(client_->Call(bind, seconds(5)), ErrorCode::kBadRequest));
+}
+
+// A49: looking at processes costs time, and who has nothing reserved gets none.
+TEST_F(DaemonTest, SecondPhaseLooksForTheReservationFirst) {
+  v1::Request bind;
+  bind.mutable_open_session()->set_session_id(std::string(16, 'x'));
+  // The caller's parent, which it could hand over in no second phase.
+  const platform::OwnedHandle parent(
+      static_cast<platform::Handle>(::syscall(SYS_pidfd_open, ::getppid(), 0)));
+  EXPECT_TRUE(FailsWith(client_->Call(bind, seconds(5), parent.get()),
+                        ErrorCode::kSessionUnknown));
 }
 
 TEST_F(DaemonTest, StatusTellsWhatIs) {

@@ -67,6 +67,8 @@ TEST_F(SessionRegistryTest, BoundsTheSessionsOfOneUser) {  // A49
       ASSERT_TRUE(Succeeds(registry_->Reserve({}, self)));
     }
     EXPECT_TRUE(FailsWith(registry_->Reserve({}, self), ErrorCode::kBusy));
+    EXPECT_TRUE(FailsWith(registry_->CheckRoom(self.uid()), ErrorCode::kBusy));
+    EXPECT_TRUE(Succeeds(registry_->CheckRoom(self.uid() + 1)));
   });
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <future>
 #include <thread>
 
 #include "agent/ipc/frame.h"
@@ -213,6 +214,35 @@ TEST_F(ChannelTest, KeepsTheOrderAndOneConnectionOfALane) {
     EXPECT_EQ(daemon.Receive().id(), id);
   }
   EXPECT_EQ(server.connections(), 1);
+}
+
+TEST_F(ChannelTest, RenewsItsSettingsWithoutTheDaemonNoticing) {  // F29
+  std::atomic<bool> begun = false;
+  std::atomic<bool> release = false;
+  TestServer server(leaf_, [&](Peer& peer) {
+    while (!peer.ReadRequest().empty()) {
+      begun = true;
+      while (!release) std::this_thread::sleep_for(milliseconds(5));
+      peer.Answer("200 OK", "application/x-protobuf", "answer");
+    }
+  });
+  Daemon daemon(folder_.socket());
+  Start();
+  daemon.Accept();
+  daemon.Send(Request(1, "control", server));
+  while (!begun) std::this_thread::sleep_for(milliseconds(5));
+  TransportSettings stranger;
+  stranger.ca_pem = MakeCa("Another CA").Pem();
+  std::promise<Status> renewed;
+  loop_->Post([&] { renewed.set_value(channel_->Renew(stranger)); });
+  EXPECT_TRUE(renewed.get_future().get().has_value());
+  release = true;
+  // What was under way ends as it began; what comes after meets the new CA.
+  EXPECT_EQ(daemon.Receive().body(), "answer");
+  daemon.Send(Request(2, "control", server));
+  EXPECT_EQ(daemon.Receive().error().reason(), "tls_failed");
+  daemon.Send(Request(3, "actions", server));
+  EXPECT_EQ(daemon.Receive().error().reason(), "tls_failed");
 }
 
 TEST_F(ChannelTest, RefusesWhatAFullLaneCannotHold) {
