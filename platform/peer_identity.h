@@ -120,6 +120,10 @@ class PinnedPeer {
   [[nodiscard]] uint32_t uid() const;
   [[nodiscard]] uint64_t start_time() const;
 
+  // What it was started with, its name first; at most 64 words. It may have
+  // written anything over them since. kPeerGone, kPeerIdentityUnknown.
+  [[nodiscard]] Result<std::vector<std::string>> Arguments() const;
+
   // A handle to the open executable, for HashExecutable on another thread.
   [[nodiscard]] Result<OwnedHandle> OpenExecutable() const;
 

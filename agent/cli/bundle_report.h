@@ -71,6 +71,8 @@ struct BundleFacts {
   std::string user_verification;
   std::string workload;  // SPIFFE ID
   std::string executable;
+  std::string package;  // That installed it.
+  std::string origin;   // Of a browser's extension.
   std::vector<Observed> observations;
   std::string purpose;
   std::string action_digest;

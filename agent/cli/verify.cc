@@ -42,6 +42,8 @@ Json FactsJson(const BundleFacts& facts) {
           {"user_verification", facts.user_verification},
           {"workload", facts.workload},
           {"executable", facts.executable},
+          {"package", facts.package},
+          {"origin", facts.origin},
           {"observations", ObservationsJson(facts)},
           {"purpose", facts.purpose},
           {"action_digest", facts.action_digest},
@@ -104,6 +106,8 @@ void PrintForPeople(const BundleReport& report, const Output& output) {
   const BundleFacts& facts = report.facts;
   output.Field("Who", facts.user);
   output.Field("Program", facts.executable);
+  output.Field("Package", facts.package);
+  output.Field("Origin", facts.origin);
   output.Field("Device", facts.device_id);
   output.Field("What", facts.action_name.empty()
                            ? ""

@@ -182,6 +182,8 @@ void DescribeSession(const verifier::AppraisedSession& session,
   facts.user_verification = binding.user().verification();
   facts.workload = binding.workload().spiffe_id();
   facts.executable = binding.workload().executable_path();
+  facts.package = binding.workload().package();
+  facts.origin = binding.workload().origin();
   for (const auto* const observations :
        {&binding.user().observations(), &binding.workload().observations()}) {
     for (const v1::Observation& seen : *observations) {

@@ -103,6 +103,7 @@ class DaemonImpl final : public Daemon {
   ServiceLink service_;
   Journal journal_;
   platform::ExecutableHasher hasher_;
+  platform::PackageFinder packages_;
   TpmQueue tpm_;
   SessionRegistry sessions_;
   Worker disk_;
@@ -137,7 +138,7 @@ DaemonImpl::DaemonImpl(const Machine& machine, const AgentConfig& config,
                 freshness_},
                order_, config.limits.max_batch),
       opener_({machine.loop, machine.clock, tpm_, disk_, journal_, files_,
-               hasher_, service_, sessions_, freshness_, order_},
+               hasher_, packages_, service_, sessions_, freshness_, order_},
               SettingsFrom(config)),
       enroller_({tpm_, disk_, machine.store, journal_, service_}),
       doctor_({machine.clock, tpm_, files_, service_}),

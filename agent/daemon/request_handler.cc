@@ -51,13 +51,15 @@ Result<CallerPtr> RequestHandler::IdentifyCaller(
         return Fail(ErrorCode::kPeerIdentityUnknown,
                     "the relay was started by another user");
       }
+      CS_ASSIGN_OR_RETURN(const auto arguments, peer->Arguments());
       return std::make_shared<Caller>(Caller{
-          std::make_shared<const platform::PinnedPeer>(std::move(parent)),
-          true,
-          {}});
+          .peer =
+              std::make_shared<const platform::PinnedPeer>(std::move(parent)),
+          .through_relay = true,
+          .relay_origin = OriginInArguments(arguments)});
     }
   }
-  return std::make_shared<Caller>(Caller{peer, false, {}});
+  return std::make_shared<Caller>(Caller{.peer = peer});
 }
 
 Bytes RequestHandler::Refusal(const Error& error) {

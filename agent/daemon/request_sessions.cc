@@ -103,6 +103,7 @@ void RequestHandler::OnOpenSession(const AskPtr& ask,
     return;
   }
   (*session)->by_relay = ask->client->caller->through_relay;
+  (*session)->relay_origin = ask->client->caller->relay_origin;
   const auto answer = [this, ask](const Session& open) {
     v1::Response response;
     *response.mutable_open_session()->mutable_session() =

@@ -24,7 +24,8 @@ struct Session {
   uint32_t uid = 0;
   std::string purpose;
   std::string task_id;
-  std::string origin;
+  std::string origin;        // As the caller said.
+  std::string relay_origin;  // As the browser told the relay, or empty.
   uint32_t lifetime_s = 0;
 
   // Who may use it, with its descendants. Of a reserved session nobody yet.

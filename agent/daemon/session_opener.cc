@@ -19,6 +19,7 @@ struct Looked {
   platform::LoginSession login;
   Sha256Digest executable_sha256{};
   bool path_leads_to_it = false;
+  std::string package;
   Bytes event_log;
 };
 
@@ -27,8 +28,18 @@ struct Signed {
   tpm::Quote certification;  // Of a key in the TPM.
 };
 
+// The package that the program came with. Empty where more than root could have
+// put another file in its place: then its path shows nothing.
+std::string PackageOf(platform::PackageFinder& packages,
+                      const platform::ExecutableFile& file) {
+  if (!OnlyRootMayChange(file)) return {};
+  const auto package = packages.Find(file.path);
+  return package.has_value() ? package->name + " " + package->version : "";
+}
+
 // Everything that blocks; on the file thread.
 Result<Looked> LookClosely(platform::ExecutableHasher& hasher,
+                           platform::PackageFinder& packages,
                            const platform::OwnedHandle& executable,
                            const platform::PeerIdentity& identity,
                            const std::string& event_log) {
@@ -37,6 +48,9 @@ Result<Looked> LookClosely(platform::ExecutableHasher& hasher,
   CS_ASSIGN_OR_RETURN(looked.login,
                       platform::FindLoginSession(identity.pid, identity.uid));
   looked.path_leads_to_it = platform::PathLeadsTo(identity.executable);
+  if (looked.path_leads_to_it) {
+    looked.package = PackageOf(packages, identity.executable);
+  }
   auto log = platform::ReadWholeFile(event_log, tpm::kMaxEventLogSize);
   if (log.has_value()) {
     looked.event_log = *std::move(log);
@@ -130,13 +144,16 @@ class SessionOpener::Attempt
     process_.identity = *std::move(identity);
     process_.owner_is = session_->owner_is;
     process_.origin = session_->origin;
+    process_.relay_origin = session_->relay_origin;
     parts().files.Submit(
         Worker::Urgency::kNormal,
-        [&hasher = parts().hasher, identity = process_.identity,
+        [&hasher = parts().hasher, &packages = parts().packages,
+         identity = process_.identity,
          executable =
              std::make_shared<platform::OwnedHandle>(*std::move(executable)),
          event_log = opener_.settings_.event_log] {
-          return LookClosely(hasher, *executable, identity, event_log);
+          return LookClosely(hasher, packages, *executable, identity,
+                             event_log);
         },
         Then<Looked>(&Attempt::OnLooked));
   }
@@ -145,6 +162,7 @@ class SessionOpener::Attempt
     process_.login = std::move(looked.login);
     process_.executable_sha256 = looked.executable_sha256;
     process_.path_leads_to_it = looked.path_leads_to_it;
+    process_.package = std::move(looked.package);
     inputs_.event_log = std::move(looked.event_log);
     session_->user = DescribeUser(process_);
     session_->workload = DescribeWorkload(process_, device_->service.issuer,

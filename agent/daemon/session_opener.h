@@ -20,6 +20,7 @@
 #include "agent/daemon/session_registry.h"
 #include "agent/daemon/tpm_queue.h"
 #include "agent/daemon/worker.h"
+#include "platform/installed_package.h"
 
 namespace countersign::agent {
 
@@ -44,6 +45,7 @@ class SessionOpener {
     Journal& journal;
     Worker& files;
     platform::ExecutableHasher& hasher;
+    platform::PackageFinder& packages;
     ServiceLink& service;
     SessionRegistry& sessions;
     Freshness& freshness;

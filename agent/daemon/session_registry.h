@@ -37,9 +37,11 @@ class SessionListener {
 struct Caller {
   std::shared_ptr<const platform::PinnedPeer> peer;
   bool through_relay = false;
+  // The extension that a browser named when it started the relay, or empty.
+  std::string relay_origin = {};
   // The last session that it was found to own: being a descendant does not
   // change while a process lives, and asking the kernel each time is slow.
-  std::string owns;
+  std::string owns = {};
 };
 using CallerPtr = std::shared_ptr<Caller>;
 

@@ -14,6 +14,9 @@ namespace {
 constexpr size_t kMaxPath = 4000;
 constexpr size_t kMaxUnit = 1000;
 constexpr size_t kMaxSegment = 128;
+constexpr size_t kMaxOrigin = 2000;
+constexpr size_t kMaxPackage = 500;
+constexpr uint32_t kWritableByOthers = 022;
 
 template <typename Message>
 void Observe(Message& message, const char* name, const char* how,
@@ -82,6 +85,9 @@ void Weaken(v1::Workload& workload, Names names,
   for (const char* const doubt : doubts) {
     for (const char* const name : names) {
       if (name == std::string_view("unit") && workload.unit().empty()) continue;
+      if (name == std::string_view("package") && workload.package().empty()) {
+        continue;
+      }
       Observe(workload, name, doubt, v1::GRADE_SAME_USER_SPOOFABLE);
     }
   }
@@ -110,16 +116,39 @@ void DescribeUnit(const platform::PeerIdentity& identity,
 
 // Of the file alone: who may change a folder above it can replace it.
 std::string WhoMayChange(const platform::ExecutableFile& file) {
-  constexpr uint32_t kWritableByOthers = 022;
+  if (OnlyRootMayChange(file)) return "file of root, writable by nobody else";
   if ((file.mode & kWritableByOthers) != 0) {
     return "file writable by more than its owner";
   }
-  return file.owner_uid == 0 ? "file of root, writable by nobody else"
-                             : "file of uid " + std::to_string(file.owner_uid) +
-                                   ", writable by nobody else";
+  return "file of uid " + std::to_string(file.owner_uid) +
+         ", writable by nobody else";
+}
+
+// The browser's own word on who it speaks for goes before the extension's.
+void DescribeOrigin(const ObservedProcess& process, v1::Workload& workload) {
+  const bool told = !process.relay_origin.empty();
+  const std::string& origin = told ? process.relay_origin : process.origin;
+  if (origin.empty()) return;
+  workload.set_origin(Printable(origin, kMaxOrigin));
+  Observe(workload, "origin",
+          told ? "arguments of the relay" : "said by the relay",
+          told ? v1::GRADE_SAME_USER_SPOOFABLE : v1::GRADE_CLAIMED);
 }
 
 }  // namespace
+
+bool OnlyRootMayChange(const platform::ExecutableFile& file) {
+  return file.owner_uid == 0 && (file.mode & kWritableByOthers) == 0 &&
+         !file.deleted && !file.memfd;
+}
+
+std::string OriginInArguments(const std::vector<std::string>& arguments) {
+  if (arguments.size() < 2) return {};
+  const std::string& first = arguments[1];
+  if (first.starts_with("chrome-extension://")) return first;
+  const bool manifest = first.starts_with('/') && first.ends_with(".json");
+  return manifest && arguments.size() > 2 ? arguments[2] : "";
+}
 
 v1::User DescribeUser(const ObservedProcess& process) {
   const platform::PeerIdentity& identity = process.identity;
@@ -149,7 +178,9 @@ v1::Workload DescribeWorkload(const ObservedProcess& process,
                               const std::string& device_id) {
   const platform::PeerIdentity& identity = process.identity;
   v1::Workload workload;
-  workload.set_kind(process.origin.empty() ? "process" : "browser-extension");
+  workload.set_kind(process.origin.empty() && process.relay_origin.empty()
+                        ? "process"
+                        : "browser-extension");
   workload.set_executable_path(Printable(identity.executable.path, kMaxPath));
   workload.set_executable_sha256(AsString(process.executable_sha256));
   workload.set_pid(identity.pid);
@@ -166,9 +197,14 @@ v1::Workload DescribeWorkload(const ObservedProcess& process,
   Observe(workload, "spiffe_id", "from executable_path", v1::GRADE_KERNEL);
   Observe(workload, "pid", "pidfd", v1::GRADE_KERNEL);
   DescribeUnit(identity, workload);
+  if (!process.package.empty()) {
+    workload.set_package(Printable(process.package, kMaxPackage));
+    Observe(workload, "package", "dpkg's lists of files", v1::GRADE_OS_SERVICE);
+  }
   Weaken(workload, {"executable_path", "spiffe_id"}, PathDoubts(process));
   Weaken(workload,
-         {"executable_path", "executable_sha256", "spiffe_id", "pid", "unit"},
+         {"executable_path", "executable_sha256", "spiffe_id", "pid", "unit",
+          "package"},
          Doubts(process));
 
   for (const platform::ParentProcess& parent : identity.parents) {
@@ -180,10 +216,7 @@ v1::Workload DescribeWorkload(const ObservedProcess& process,
     Observe(workload, "parents", "/proc/PID/stat",
             v1::GRADE_SAME_USER_SPOOFABLE);
   }
-  if (!process.origin.empty()) {
-    workload.set_origin(Printable(process.origin, 2000));
-    Observe(workload, "origin", "said by the relay", v1::GRADE_CLAIMED);
-  }
+  DescribeOrigin(process, workload);
   return workload;
 }
 

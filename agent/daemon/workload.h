@@ -35,8 +35,21 @@ struct ObservedProcess {
   // platform::PathLeadsTo(identity.executable).
   bool path_leads_to_it = true;
   OwnerIs owner_is = OwnerIs::kAlone;
-  std::string origin;  // A relay's claim, or empty.
+  std::string origin;        // A relay's claim, or empty.
+  std::string relay_origin;  // As the browser told the relay, or empty.
+  std::string package;       // That installed its file, or empty.
 };
+
+// Nobody but root may write to the file: what a package manager says of its
+// path is worth recording.
+[[nodiscard]] bool OnlyRootMayChange(const platform::ExecutableFile& file);
+
+// The extension that a browser names in the arguments of the relay it starts:
+// Chromium's chrome-extension://ID/, or the add-on's id behind Firefox's
+// manifest file. Empty: neither. A hint: any process of the user can start the
+// relay with any arguments.
+[[nodiscard]] std::string OriginInArguments(
+    const std::vector<std::string>& arguments);
 
 [[nodiscard]] v1::User DescribeUser(const ObservedProcess& process);
 
@@ -48,6 +61,9 @@ struct ObservedProcess {
 //                    debugged, or was started with a preloaded library
 //   of its path      it runs from memory; its file was replaced or removed; its
 //                    path leads to another file, as in a container
+// The origin is what the browser told the relay, same-user-spoofable, before
+// what the extension says of itself, claimed. The package that installed the
+// file is named by the package manager, if nobody but root could change either.
 // Who may change the program's file is an observation of its path as well, and
 // changes no grade.
 [[nodiscard]] v1::Workload DescribeWorkload(const ObservedProcess& process,

@@ -117,6 +117,8 @@ Status CheckBindingTexts(const v1::SessionBinding& binding) {
   CS_RETURN_IF_ERROR(CheckOptional(workload.unit(), 1024, "workload.unit"));
   CS_RETURN_IF_ERROR(
       CheckOptional(workload.user_unit(), 1024, "workload.user_unit"));
+  CS_RETURN_IF_ERROR(
+      CheckOptional(workload.package(), 512, "workload.package"));
   CS_RETURN_IF_ERROR(CheckObservations(workload.observations()));
   if (workload.parents_size() > 64) {
     return Fail(ErrorCode::kMalformedStatement, "more than 64 parents");

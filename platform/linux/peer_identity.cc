@@ -25,6 +25,7 @@ namespace {
 // What a uid without a name in our user namespace looks like.
 constexpr uint32_t kOverflowUid = 65534;
 constexpr size_t kMaxParents = 16;
+constexpr size_t kMaxArguments = 64;
 constexpr int kMaxDepth = 64;
 
 Status CheckUid(uint32_t uid) {
@@ -186,6 +187,12 @@ Result<PeerIdentity> PinnedPeer::Describe() const {
   identity.parents = ParentsOf(state_->pid, kMaxParents);
   CS_RETURN_IF_ERROR(Verify());
   return identity;
+}
+
+Result<std::vector<std::string>> PinnedPeer::Arguments() const {
+  CS_ASSIGN_OR_RETURN(const std::string text, ReadProc(state_->pid, "cmdline"));
+  CS_RETURN_IF_ERROR(CheckAlive(state_->process.get()));
+  return ParseArguments(text, kMaxArguments);
 }
 
 // Walks up twice: a link that another process slipped into while we walked

@@ -127,6 +127,16 @@ Result<ProcUser> ParseStatus(std::string_view text) {
   return ProcUser{*real, *effective, *group, *tracer};
 }
 
+std::vector<std::string> ParseArguments(std::string_view text, size_t max) {
+  std::vector<std::string> words;
+  while (!text.empty() && words.size() < max) {
+    const size_t end = std::min(text.find('\0'), text.size());
+    words.emplace_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return words;
+}
+
 bool LoadsForeignCode(std::string_view environ_text) {
   for (const std::string_view entry : Split(environ_text, '\0')) {
     for (const std::string_view name : {"LD_PRELOAD=", "LD_AUDIT="}) {

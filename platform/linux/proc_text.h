@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "attest/base/result.h"
 
@@ -35,6 +36,10 @@ struct ProcUser {
 
 // True if /proc/PID/environ loads foreign code: LD_PRELOAD or LD_AUDIT.
 [[nodiscard]] bool LoadsForeignCode(std::string_view environ_text);
+
+// The first words of /proc/PID/cmdline, at most `max`.
+[[nodiscard]] std::vector<std::string> ParseArguments(std::string_view text,
+                                                      size_t max);
 
 struct ProcCgroup {
   // The outermost systemd unit, which only the system's manager can name.

@@ -48,17 +48,6 @@ def as_relay(path):
         print(json.dumps({"refused": refused.reason}))
 
 
-def binding(one):
-    """The newest SessionBinding that the service accepted."""
-    statements = one.messages("statements")
-    newest = statements.SessionBinding()
-    newest.ParseFromString(one.sql(
-        "SELECT binding FROM sessions ORDER BY ledger_index DESC")[0][0])
-    grades = {o.name: statements.Grade.Name(o.grade)
-              for o in newest.workload.observations}
-    return newest.workload, grades
-
-
 def test_a_relay_speaks_for_who_started_it_and_no_better():
     # A47: what comes through a relay is what any program of the user could
     # have arranged, and is graded so.
@@ -67,7 +56,7 @@ def test_a_relay_speaks_for_who_started_it_and_no_better():
         one.config = {"relays": [str(program)]}
         one.all_up()
         expect("refused" not in open_through(one, program))
-        workload, grades = binding(one)
+        workload, grades = one.newest_workload()
         expect(workload.executable_path == os.path.realpath(sys.executable),
                "not its parent but", workload.executable_path)
         expect(grades["executable_path"] == "GRADE_SAME_USER_SPOOFABLE",
@@ -103,7 +92,7 @@ def test_a_program_that_claims_an_origin_is_no_relay():
             one.start_daemon()
             rig.until(lambda: one.daemon_answers().get("uplink_connected"))
             expect("refused" not in open_through(one, program))
-            workload, grades = binding(one)
+            workload, grades = one.newest_workload()
             expect(workload.executable_path == str(program),
                    workload.executable_path)
             expect(grades.get("origin", "GRADE_CLAIMED") == "GRADE_CLAIMED",

@@ -487,6 +487,20 @@ class Rig:
                 f"file:{self.store}/ledger.db?mode=ro", uri=True)) as db:
             return db.execute(query, values).fetchall()
 
+    def newest_workload(self):
+        """The Workload of the newest session that the service accepted, and
+        {fact: the weakest grade observed}."""
+        statements = self.messages("statements")
+        binding = statements.SessionBinding()
+        binding.ParseFromString(self.sql(
+            "SELECT binding FROM sessions ORDER BY ledger_index DESC")[0][0])
+        weakest = {}
+        for seen in binding.workload.observations:
+            weakest[seen.name] = max(weakest.get(seen.name, seen.grade),
+                                     seen.grade)
+        return binding.workload, {
+            name: statements.Grade.Name(grade)
+            for name, grade in weakest.items()}
 
     def messages(self, name):
         """The Python classes of countersign/v1/NAME.proto."""

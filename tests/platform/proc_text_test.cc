@@ -110,5 +110,17 @@ TEST(ParseCgroupTest, DropsUnitsThatAreNoText) {
   EXPECT_EQ(ParseCgroup("no colons").unit, "");
 }
 
+TEST(ParseArgumentsTest, SplitsAtZerosAndStopsInTime) {
+  using Words = std::vector<std::string>;
+  const auto parse = [](std::string_view text) {
+    return ParseArguments(text, 3);
+  };
+  EXPECT_EQ(parse({"a\0b c\0\0", 7}), (Words{"a", "b c", ""}));
+  EXPECT_EQ(parse({"a\0b\0", 4}), (Words{"a", "b"}));
+  EXPECT_EQ(parse({"a\0b\0c\0d\0", 8}), (Words{"a", "b", "c"}));
+  EXPECT_EQ(parse("no end"), Words{"no end"});
+  EXPECT_EQ(parse(""), Words{});
+}
+
 }  // namespace
 }  // namespace countersign::platform

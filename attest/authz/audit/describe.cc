@@ -43,6 +43,11 @@ std::string WorkloadText(const v1::Workload& workload) {
   if (!workload.executable_sha256().empty()) {
     text += ", SHA-256 " + ToHex(AsBytes(workload.executable_sha256()));
   }
+  if (!workload.package().empty()) {
+    text += ", of the package " + Printable(workload.package());
+  }
+  if (!workload.origin().empty())
+    text += ", for " + Printable(workload.origin());
   if (workload.pid() != 0)
     text += ", process " + std::to_string(workload.pid());
   if (!workload.unit().empty()) text += ", in " + Printable(workload.unit());

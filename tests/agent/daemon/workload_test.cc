@@ -125,6 +125,57 @@ TEST(DescribeWorkloadTest, DoubtsThePathOfAFileThatIsNotThere) {
   expect_doubt(elsewhere, "another file");
 }
 
+TEST(DescribeWorkloadTest, NamesThePackage) {
+  EXPECT_EQ(Describe(Agent()).package(), "");
+  ObservedProcess process = Agent();
+  process.package = "chromium 156.0-1";
+  EXPECT_EQ(Describe(process).package(), "chromium 156.0-1");
+  EXPECT_EQ(GradeOf(Describe(process), "package"), v1::GRADE_OS_SERVICE);
+  process.identity.preloaded = true;
+  EXPECT_EQ(GradeOf(Describe(process), "package"),
+            v1::GRADE_SAME_USER_SPOOFABLE);
+}
+
+TEST(DescribeWorkloadTest, AsksNoPackageOfAFileThatOthersMayChange) {
+  platform::ExecutableFile file;
+  file.mode = 0100755;
+  EXPECT_TRUE(OnlyRootMayChange(file));
+  for (const auto& spoil :
+       {+[](platform::ExecutableFile& f) { f.owner_uid = 1000; },
+        +[](platform::ExecutableFile& f) { f.mode = 0100775; },
+        +[](platform::ExecutableFile& f) { f.mode = 0100757; },
+        +[](platform::ExecutableFile& f) { f.deleted = true; },
+        +[](platform::ExecutableFile& f) { f.memfd = true; }}) {
+    platform::ExecutableFile spoilt = file;
+    spoil(spoilt);
+    EXPECT_FALSE(OnlyRootMayChange(spoilt));
+  }
+}
+
+TEST(DescribeWorkloadTest, TakesTheBrowsersWordBeforeTheExtensions) {
+  ObservedProcess process = Agent();
+  process.origin = "moz-extension://said/";
+  v1::Workload workload = Describe(process);
+  EXPECT_EQ(workload.kind(), "browser-extension");
+  EXPECT_EQ(workload.origin(), "moz-extension://said/");
+  EXPECT_EQ(GradeOf(workload, "origin"), v1::GRADE_CLAIMED);
+  process.relay_origin = "chrome-extension://told/";
+  workload = Describe(process);
+  EXPECT_EQ(workload.origin(), "chrome-extension://told/");
+  EXPECT_EQ(GradeOf(workload, "origin"), v1::GRADE_SAME_USER_SPOOFABLE);
+}
+
+TEST(OriginInArgumentsTest, FindsWhatEitherBrowserSays) {
+  EXPECT_EQ(OriginInArguments({"/host", "chrome-extension://abc/"}),
+            "chrome-extension://abc/");
+  EXPECT_EQ(OriginInArguments({"/host", "/etc/host.json", "a@b.example"}),
+            "a@b.example");
+  EXPECT_EQ(OriginInArguments({"/host", "/etc/host.json"}), "");
+  EXPECT_EQ(OriginInArguments({"/host", "--help", "more"}), "");
+  EXPECT_EQ(OriginInArguments({"/host"}), "");
+  EXPECT_EQ(OriginInArguments({}), "");
+}
+
 TEST(DescribeWorkloadTest, TellsApartWhoNamedTheUnit) {
   ObservedProcess process = Agent();
   process.identity.unit = "user@1000.service";

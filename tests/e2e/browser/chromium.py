@@ -209,6 +209,18 @@ def test_the_evidence_names_browser_and_extension_with_their_strength():
         expect(rig.fetch(browser, "/who") == 200)
         (state,) = rig.page_state(browser)["sessions"]
         expect(state["executable"].endswith("/chromium"), state)
+        workload, grades = rig.newest_workload()
+        expect(workload.executable_path == state["executable"], workload)
+        expect(workload.package.startswith("chromium "), workload.package)
+        expect(workload.origin == f"chrome-extension://{rig.extension}/",
+               workload.origin)
+        expect("file of root, writable by nobody else" in
+               [seen.how for seen in workload.observations], workload)
+        # Behind a relay nothing is better than what the user's own programs
+        # could have arranged.
+        expect({grades[name] for name in
+                ("executable_path", "executable_sha256", "package", "origin")}
+               == {"GRADE_SAME_USER_SPOOFABLE"}, grades)
 
 
 def test_the_browsers_own_pages_hold_no_proof():
