@@ -281,6 +281,25 @@ TEST(ProgramTest, SaysThatTheEndOfTheLedgerIsMissing) {
   EXPECT_THAT(headless.out, HasSubstr("ledger.head is missing"));
 }
 
+// A52
+TEST(ProgramTest, SaysThatTheKeptHeadIsDamaged) {
+  const Program program;
+  for (const std::string& content :
+       {std::string("nonsense"), std::string(100'000, 'x')}) {
+    std::ofstream(program.Path("ledger.head")) << content;
+    const Ran ran = program.Run({"audit", "verify"});
+    EXPECT_EQ(ran.exit_code, 5);
+    EXPECT_THAT(ran.out, testing::AllOf(HasSubstr("ledger.head is damaged"),
+                                        HasSubstr("its own backup")));
+    const json as_json =
+        json::parse(program.Run({"audit", "verify", "--json"}).out);
+    EXPECT_EQ(as_json["ok"], false);
+    EXPECT_EQ(as_json["finding"]["remedy"],
+              "Restore this file from its own backup; leave the database as it "
+              "is.");
+  }
+}
+
 TEST(ProgramTest, DoesNotTakeErasedEvidenceForSuccess) {
   Program program;
   program.Start();
