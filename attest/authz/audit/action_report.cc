@@ -113,12 +113,16 @@ class Reporter {
   }
 
   void DescribeDevice() {
-    const v1::DeviceRecord& record = batch_->enrolled.record;
-    What(Line("device", true, DeviceText(record),
-              "enrolled by ledger entry " + Number(batch_->enrolled.index) +
-                  ", before this decision; its AK's Name and Qualified Name "
-                  "follow from the keys in "
-                  "that record"));
+    const TrailReader::Enrolled& enrolled = batch_->enrolled;
+    const v1::DeviceRecord& record = enrolled.record;
+    std::string proof = "enrolled by ledger entry " + Number(enrolled.index) +
+                        ", before this decision; its AK's Name and Qualified "
+                        "Name follow from the keys in that record";
+    if (enrolled.newer_erased) {
+      proof += "; the record of a newer enrollment, entry " +
+               Number(*enrolled.newer_erased) + ", was erased";
+    }
+    What(Line("device", true, DeviceText(record), std::move(proof)));
     What(EkLine(record));
   }
 
