@@ -160,6 +160,26 @@ TEST(ProgramTest, RefusesTrustInputsThatOthersCanWrite) {
                              HasSubstr("run: chmod go-w ")));
 }
 
+// A46: nor does root serve from what one user can change.
+TEST(ProgramTest, RefusesRootTheFolderOfAnother) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  const Program program;
+  const auto give = [&](const char* name, uid_t owner) {
+    ASSERT_EQ(::chown(program.Path(name).c_str(), owner, owner), 0);
+  };
+  // Whoever owns the folder could have put the file there.
+  give(".", 1);
+  give("authz.toml", 1);
+  for (const char* command : {"serve", "device"}) {
+    std::vector<std::string> arguments{command};
+    if (arguments[0] == "device") arguments.emplace_back("list");
+    const Ran ran = program.Run(arguments);
+    EXPECT_EQ(ran.exit_code, 1) << command;
+    EXPECT_THAT(ran.err, testing::AllOf(HasSubstr("belongs to uid 1"),
+                                        HasSubstr("under that account")));
+  }
+}
+
 TEST(ProgramTest, ShowsAnExampleOfEachGroup) {
   for (const char* group : {"device", "token", "audit"}) {
     EXPECT_THAT(
