@@ -70,8 +70,11 @@ class Reporter {
   void ReadEvidence() {
     if (decision_.refers_to() != 0) {
       auto bound = trail_.Entry(decision_.refers_to() - 1);
-      if (bound) session_entry_ = *std::move(bound);
-      if (!bound) session_ = tl::unexpected<Error>(bound.error());
+      if (bound) {
+        session_entry_ = *std::move(bound);
+      } else {
+        session_ = tl::unexpected<Error>(bound.error());
+      }
     }
     history_ = trail_.History(decision_entry_, session_entry_);
     if (!history_) {
