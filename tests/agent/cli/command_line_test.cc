@@ -57,6 +57,9 @@ TEST_F(CommandLineTest, RefusesWhatItDoesNotUnderstand) {
       {{"completion", "tcsh"}, "tcsh"},
       {{"session", "open", "--purpose", "x", "--lifetime", "-1"}, "-1"},
       {{"session", "open", "--purpose", "x", "--lifetime", "0"}, "at least 1"},
+      {{"session", "open", "--purpose", "x", "--lifetime", "00"}, "at least 1"},
+      {{"session", "open", "--purpose", "x", "--lifetime", "0x0"},
+       "at least 1"},
       {{"session", "open", "--purpose", "x", "--lifetime", "x"},
        "See countersign session open --help."},
       {{"session", "open", "--purpose", "\xff"}, "--purpose: not valid UTF-8"},
@@ -435,10 +438,12 @@ TEST_F(CommandLineTest, SaysOfWhatIsNoFileThatItIsNone) {
 }
 
 TEST_F(CommandLineTest, FailsIfItsAnswerIsLost) {
-  const Ran ran = RunProgram(
-      {"sh", "-c", BinFolder() + "/countersign completion bash > /dev/full"});
-  EXPECT_EQ(ran.exit_code, 1);
-  EXPECT_THAT(ran.err, HasSubstr("standard output"));
+  for (const char* command : {"completion bash", "--help", "--version"}) {
+    const Ran ran = RunProgram(
+        {"sh", "-c", BinFolder() + "/countersign " + command + " > /dev/full"});
+    EXPECT_EQ(ran.exit_code, 1) << command;
+    EXPECT_THAT(ran.err, HasSubstr("standard output")) << command;
+  }
 }
 
 TEST_F(CommandLineTest, VerifyEndsWith5AndNamesTheReason) {
