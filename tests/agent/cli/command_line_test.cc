@@ -139,9 +139,22 @@ TEST_F(CommandLineTest, ShowsTheStatus) {
   EXPECT_EQ(ran.exit_code, 0);
   const json status = json::parse(ran.out);
   EXPECT_EQ(status.at("device_id"), kSession);
+  EXPECT_EQ(status.at("tpm"), "ok");
   EXPECT_EQ(status.at("tpm_error"), nullptr);
   EXPECT_EQ(status.at("service_error").at("reason"), "tls_failed");
   EXPECT_THAT(Cli({"status"}).out, HasSubstr(kSession));
+}
+
+TEST_F(CommandLineTest, StatusDoesNotCallATpmWellThatNobodyOpened) {
+  Answer([](const v1::Request&) -> Result<v1::Response> {
+    v1::Response response;
+    response.mutable_status()->set_tpm_not_opened(true);
+    return response;
+  });
+  const json status = json::parse(Cli({"status", "--json"}).out);
+  EXPECT_EQ(status.at("tpm"), "not_opened");
+  EXPECT_EQ(status.at("tpm_error"), nullptr);
+  EXPECT_THAT(Cli({"status"}).out, HasSubstr("not opened yet"));
 }
 
 TEST_F(CommandLineTest, StatusOfADeviceThatIsNotEnrolled) {
