@@ -57,6 +57,13 @@ with_percent() {
   done || fail 'the build did not work' "$log"
 }
 
+# quoted WORD…: as a shell takes them back, for scripts and what people copy.
+quoted() {
+  local text
+  printf -v text '%q ' "$@"
+  printf '%s' "${text% }"
+}
+
 # -- programs in the background -----------------------------------------------
 
 # Field 22 of /proc/PID/stat: with it a pid names one process and no other.
