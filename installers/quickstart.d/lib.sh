@@ -147,11 +147,19 @@ choose_accounts() {
   fi
 }
 
+# Not one of the ports that the kernel gives to outgoing connections: it may give
+# it away before it is used.
 free_port() {
-  /usr/bin/python3 -c 'import socket
-s = socket.socket()
-s.bind(("127.0.0.1", 0))
-print(s.getsockname()[1])'
+  /usr/bin/python3 -c 'import random, socket
+while True:
+    port = random.randrange(10000, 32000)
+    with socket.socket() as s:
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+    print(port)
+    break'
 }
 
 # json_value KEY: of the JSON object on standard input, as text.
