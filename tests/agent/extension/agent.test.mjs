@@ -421,7 +421,8 @@ test('a stronger grade is asked for at the service', async () => {
 const ASKED = {name: 'http:POST', resource: 'https://a.example/x',
   purpose: 'work', requestDigest: 'ab'.repeat(32)};
 const PERMIT = {answer: {decision: 'permit', receipt: 'secret', grant: 'secret',
-  actionDigest: 'AA==', requestDigest: 'AQ==', sequence: '7'}, session: {}};
+  actionDigest: 'AA==', requestDigest: 'AQ==', sequence: '7',
+  approvalGrade: 'prompt'}, session: {}};
 
 function bridgeOf({limit = new RateLimit({burst: 100, perSecond: 1})} = {}) {
   const permitted = [];
@@ -446,6 +447,7 @@ test('a page of an allowed origin is told the decision and nothing secret',
       const answer = await bridge.fromPage(ASKED, PAGE);
       assert.equal(answer.result.decision, 'permit');
       assert.equal(answer.result.sequence, 7);
+      assert.equal(answer.result.approvalGrade, 'prompt');
       assert.ok(!JSON.stringify(answer).includes('secret'));
       assert.equal(parked.byKey.size, 1);
     });

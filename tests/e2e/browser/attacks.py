@@ -10,7 +10,7 @@ import struct
 import subprocess
 
 from browser_rig import (BIN, BrowserRig, ScriptError, enter_namespace, expect,
-                         main, need, time, until)
+                         main, need, plain_chromium, time)
 import chat_app
 from rig import Refused
 
@@ -49,7 +49,7 @@ class HostByHand:
 
 
 def test_a_captured_proof_is_worth_nothing_a_second_time_or_elsewhere():
-    with BrowserRig().all_up() as rig, rig.chromium() as browser:
+    with plain_chromium() as (rig, browser):
         expect(rig.fetch(browser, "/pay", method="POST", body="1 EUR") == 200)
         proof = rig.seen("/pay")[0]["receipt"]
         gateway = rig.gateway
@@ -64,6 +64,55 @@ def test_a_captured_proof_is_worth_nothing_a_second_time_or_elsewhere():
             expect(seen == reason, target, body, seen)
         expect(refused(rig.other_origin(), "POST", "/pay", b"1 EUR", proof)
                == "wrong_audience")
+
+
+# A47
+def test_another_extension_cannot_start_the_host_and_argv_is_no_proof():
+    with plain_chromium() as (rig, browser):
+        expect(rig.fetch(browser, "/first") == 200)
+        # Started by hand with our extension's argv: it gets a session, of the
+        # process that started it, and that is what the evidence says.
+        host = HostByHand(rig, f"chrome-extension://{rig.extension}/")
+        info = host.ask("open_session", purpose="forged",
+                        origin=f"chrome-extension://{rig.extension}/"
+                        )["openSession"]["session"]
+        expect("chromium" not in info["executable"], info)
+        expect(info["executable"].startswith("/usr/bin/python3"), info)
+        # The browser's session is not its to use, though it knows the id.
+        theirs = [s["sessionId"] for s in
+                  host.ask("list_sessions")["listSessions"]["sessions"]
+                  if "chromium" in s["executable"]]
+        expect(theirs, "the browser's session is there")
+        answer = host.ask("authorize", session_id=theirs[0], name="http:GET",
+                          resource=f"{rig.origin}/x", purpose="forged")
+        expect(answer["error"]["reason"] == "not_session_owner", answer)
+        expect(host.close() == 0)
+
+
+def test_a_host_by_hand_with_the_nonce_of_another_connection_is_refused():
+    with plain_chromium() as (rig, _):
+        host = HostByHand(rig)
+        data = json.dumps({"request_id": "1", "nonce": "A" * 22,
+                           "status": {}}).encode()
+        host.process.stdin.write(struct.pack("=I", len(data)) + data)
+        host.process.stdin.flush()
+        size, = struct.unpack("=I", host.process.stdout.read(4))
+        answer = json.loads(host.process.stdout.read(size))
+        expect("error" in answer, answer)
+        host.close()
+
+
+def test_our_pages_cannot_be_framed_or_asked_by_a_page():
+    with plain_chromium() as (rig, browser):
+        browser.go(f"{rig.origin}/open/blank")
+        page = f"chrome-extension://{rig.extension}/ui/approval.html"
+        try:
+            found = browser.run("return (await fetch(args[0])).status", page)
+        except ScriptError:
+            found = "refused"
+        expect(found == "refused", found)
+        expect(browser.run("return typeof chrome.runtime?.sendMessage")
+               == "undefined")
 
 
 def test_a_denied_or_late_request_cannot_show_its_quote_instead():
@@ -111,11 +160,9 @@ def test_a_page_that_sets_the_header_itself_does_not_get_it_through():
         expect("forged" not in rig.seen("/forged")[-1]["receipt"])
         # Another name can be set by a page, and is taken out by us.
         rig.set_policy(header="X-Device-Proof")
-        browser.go("chrome://policy")
-        browser.run("document.getElementById('reload-policies')?.click()")
-        browser.go(f"{rig.origin}/open/blank")
-        until(lambda: rig.fetch(browser, "/edited", headers={
-            "X-Device-Proof": "forged"}) == 401, 20, "the edit")
+        rig.reload_policies(browser)
+        rig.comes_to(browser, "/edited", 401,
+                     headers={"X-Device-Proof": "forged"})
         expect(rig.seen("/edited")[-1]["receipt"] == "")
 
 
@@ -132,9 +179,11 @@ def test_a_page_of_an_unlisted_origin_has_no_api():
         request = {"name": "mcp:tools/call", "resource": "urn:tool:x",
                    "purpose": "a test"}
         with rig.chromium() as browser:
-            browser.go(f"{rig.origin}/open/blank")
-            answer = browser.run(
-                "return await countersign.authorize(args[0])", request)
+            rig.go_where_pages_may_ask(browser)
+            answer = rig.patiently(browser, lambda: browser.run(
+                "return await countersign.authorize(args[0])"
+                ".catch((error) => ({decision: error.reason}))", request),
+                lambda answer: answer["decision"] == "permit")
             expect(answer["decision"] == "permit", answer)
             expect("receipt" not in answer and "grant" not in answer, answer)
             before = rig.daemon_answers()["actions"]
@@ -155,15 +204,15 @@ def test_a_permit_of_the_page_api_is_used_by_the_pages_own_request_once():
         rig.managed["page_api"] = [{"origins": [rig.origin]}]
         rig.all_up()
         with rig.chromium() as browser:
-            browser.go(f"{rig.origin}/open/blank")
-            digest = browser.run(
+            rig.go_where_pages_may_ask(browser)
+            digest = rig.patiently(browser, lambda: browser.run(
                 "const d = new Uint8Array(await crypto.subtle.digest('SHA-256',"
                 "new TextEncoder().encode('work')));"
                 "const hex = [...d].map((b) => b.toString(16).padStart(2, '0'))"
                 ".join(''); const a = await countersign.authorize({name:"
                 "'http:POST', resource: location.origin + '/work',"
-                "purpose: 'an agent at work', requestDigest: hex});"
-                "return a.actionDigest")
+                "purpose: 'an agent at work', requestDigest: hex})"
+                ".catch(() => ({})); return a.actionDigest"), bool)
             expect(rig.fetch(browser, "/work", method="POST", body="work") == 200)
             expect(rig.fetch(browser, "/work", method="POST", body="work") == 200)
             first, second = rig.expect_proven("/work", 2)
@@ -177,7 +226,7 @@ def test_a_flood_of_one_page_is_held_back():
         rig.all_up()
         with rig.chromium() as browser:
             before = int(rig.daemon_answers()["actions"])
-            browser.go(f"{rig.origin}/open/blank")
+            rig.go_where_pages_may_ask(browser)
             reasons = browser.run(
                 "return Promise.all(Array.from({length: 500}, () =>"
                 "countersign.authorize({name: 'mcp:x', resource: 'urn:x',"
@@ -185,42 +234,6 @@ def test_a_flood_of_one_page_is_held_back():
             expect(reasons.count("rate_limited") > 400, len(reasons))
             expect(int(rig.daemon_answers()["actions"]) - before < 100)
             expect(rig.fetch(browser, "/still") == 200)
-
-
-# A47
-def test_another_extension_cannot_start_the_host_and_argv_is_no_proof():
-    with BrowserRig().all_up() as rig, rig.chromium() as browser:
-        expect(rig.fetch(browser, "/first") == 200)
-        # Started by hand with our extension's argv: it gets a session, of the
-        # process that started it, and that is what the evidence says.
-        host = HostByHand(rig, f"chrome-extension://{rig.extension}/")
-        info = host.ask("open_session", purpose="forged",
-                        origin=f"chrome-extension://{rig.extension}/"
-                        )["openSession"]["session"]
-        expect("chromium" not in info["executable"], info)
-        expect(info["executable"].startswith("/usr/bin/python3"), info)
-        # The browser's session is not its to use, though it knows the id.
-        theirs = [s["sessionId"] for s in
-                  host.ask("list_sessions")["listSessions"]["sessions"]
-                  if "chromium" in s["executable"]]
-        expect(theirs, "the browser's session is there")
-        answer = host.ask("authorize", session_id=theirs[0], name="http:GET",
-                          resource=f"{rig.origin}/x", purpose="forged")
-        expect(answer["error"]["reason"] == "not_session_owner", answer)
-        expect(host.close() == 0)
-
-
-def test_a_host_by_hand_with_the_nonce_of_another_connection_is_refused():
-    with BrowserRig().all_up() as rig:
-        host = HostByHand(rig)
-        data = json.dumps({"request_id": "1", "nonce": "A" * 22,
-                           "status": {}}).encode()
-        host.process.stdin.write(struct.pack("=I", len(data)) + data)
-        host.process.stdin.flush()
-        size, = struct.unpack("=I", host.process.stdout.read(4))
-        answer = json.loads(host.process.stdout.read(size))
-        expect("error" in answer, answer)
-        host.close()
 
 
 # A47
@@ -291,19 +304,6 @@ approval = "prompt"
         host.close()
         again = client.authorize(session, "http:POST", f"{rig.origin}/pay")
         expect(again["decision"] == "approval_required", again)
-
-
-def test_our_pages_cannot_be_framed_or_asked_by_a_page():
-    with BrowserRig().all_up() as rig, rig.chromium() as browser:
-        browser.go(f"{rig.origin}/open/blank")
-        page = f"chrome-extension://{rig.extension}/ui/approval.html"
-        try:
-            found = browser.run("return (await fetch(args[0])).status", page)
-        except ScriptError:
-            found = "refused"
-        expect(found == "refused", found)
-        expect(browser.run("return typeof chrome.runtime?.sendMessage")
-               == "undefined")
 
 
 if __name__ == "__main__":

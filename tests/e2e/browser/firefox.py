@@ -1,8 +1,7 @@
 #!/usr/bin/python3
 """The extension in real Firefox ESR, force-installed by policy."""
-from browser_rig import (BrowserRig, enter_namespace, expect, main, need, time,
-                         until)
-from kinds import every_kind_is_proven
+from browser_rig import BrowserRig, enter_namespace, expect, main, need
+from kinds import every_kind_is_proven, parallel_requests_share_no_proof
 
 enter_namespace()
 
@@ -14,36 +13,20 @@ def test_every_kind_of_request_carries_its_own_proof():
 
 def test_parallel_requests_never_share_a_proof():
     with BrowserRig().all_up() as rig, rig.firefox() as browser:
-        statuses = browser.run(
-            "return Promise.all(Array.from({length: 100}, (_, i) => "
-            "fetch(`/parallel/${i % 2}`).then((r) => r.status)))")
-        expect(statuses == [200] * 100, statuses)
-        proofs = [s["receipt"] for s in rig.gateway.seen
-                  if s["path"].startswith("/parallel/")]
-        expect(len(set(proofs)) == 100, len(set(proofs)))
-
-
-# F32
-def test_the_next_request_works_after_the_page_was_idle():
-    with BrowserRig().all_up() as rig, rig.firefox() as browser:
-        expect(rig.fetch(browser, "/before") == 200)
-        time.sleep(40)
-        expect(rig.fetch(browser, "/after") == 200)
+        parallel_requests_share_no_proof(rig, browser, 100)
 
 
 # F32
 def test_everything_is_stopped_while_the_daemon_is_down_and_recovers():
     with BrowserRig().all_up() as rig, rig.firefox() as browser:
         rig.daemon.stop()
-        start = time.monotonic()
-        expect(rig.fetch(browser, "/down") == "stopped")
-        expect(time.monotonic() - start < 3, "it hung")
+        rig.stops_at_once(browser, "/down", 3)
         expect(not [s for s in rig.gateway.seen if s["path"] == "/down"],
                "a request went without a proof")
         rig.start_daemon()
         rig.uplink.stop()
         rig.start_uplink()
-        until(lambda: rig.fetch(browser, "/back") == 200, 20, "the recovery")
+        rig.comes_to(browser, "/back", 200)
 
 
 def test_a_page_api_works_for_allowed_origins_alone():
@@ -51,13 +34,13 @@ def test_a_page_api_works_for_allowed_origins_alone():
         rig.managed["page_api"] = [{"origins": [rig.origin]}]
         rig.all_up()
         with rig.firefox() as browser:
-            browser.go(f"{rig.origin}/open/blank")
-            answer = browser.run(
+            rig.go_where_pages_may_ask(browser)
+            answer = rig.patiently(browser, lambda: browser.run(
                 "return await new Promise((done) => { addEventListener('message',"
                 "(e) => e.data.countersign === 'answer' && done(e.data));"
                 "postMessage({countersign: 'authorize', id: 99, request: {name:"
                 "'mcp:tools/call', resource: 'urn:tool:x', purpose: 'test'}},"
-                "location.origin); })")
+                "location.origin); })"), lambda answer: "result" in answer)
             expect(answer.get("result", {}).get("decision") == "permit", answer)
 
 

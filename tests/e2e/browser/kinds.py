@@ -1,5 +1,6 @@
 """Every kind of request that a page can make, and what the server must see."""
-from browser_rig import ScriptError, expect
+from browser_rig import ScriptError, expect, until
+from rig import Failure
 
 KINDS = {
     "/fetch": "await fetch('/fetch')",
@@ -16,10 +17,11 @@ KINDS = {
     "/beacon": "navigator.sendBeacon('/beacon', 'a beacon')",
     "/events": "await new Promise((done, fail) => { const e = "
                "new EventSource('/events'); e.onmessage = () => { e.close();"
-               "done(); }; e.onerror = fail; })",
+               "done(); }; e.onerror = () => { e.close(); fail(); }; })",
     "/socket": "await new Promise((done, fail) => { const s = new WebSocket("
                "location.origin.replace('http', 'ws') + '/socket');"
-               "s.onopen = s.onmessage = done; s.onerror = fail; })",
+               "s.onmessage = () => { s.close(); done(); };"
+               "s.onerror = fail; })",
     "/from-worker": "await new Promise((done, fail) => { const w = "
                     "new Worker('/open/worker.js'); w.onmessage = done;"
                     "w.onerror = fail; w.postMessage('/from-worker'); })",
@@ -41,13 +43,37 @@ BOUND = {"/fetch", "/fetch-text", "/fetch-buffer", "/xhr", "/beacon",
 UNBOUND = {"/fetch-form", "/fetch-blob"}
 
 
+def arrives(rig, browser, path, act):
+    """Does `act()`, and patiently until a request has come to `path`."""
+    def seen():
+        return any(s["path"].startswith(path) for s in rig.gateway.seen)
+
+    def done(error):
+        if not error:
+            try:
+                until(seen, 5)
+            except Failure:
+                pass  # Stopped, or on its way: the caller waits for it.
+        return seen()
+
+    def tried():
+        try:
+            act()
+        except ScriptError as raised:
+            return str(raised)
+        return ""
+    error = rig.patiently(browser, tried, done)
+    expect(not error, path, error)
+
+
 def every_kind_is_proven(rig, browser, unbound=frozenset(UNBOUND)):
     browser.go(f"{rig.origin}/open/blank")
     for path, script in KINDS.items():
-        try:
-            browser.run(script)
-        except ScriptError as error:
-            raise AssertionError(f"{path}: {error}") from error
+        # What is stopped says nothing at all to some pages.
+        limited = (f"await Promise.race([(async () => {{ {script} }})(),"
+                   "new Promise((done) => setTimeout(done, 15_000))])")
+        arrives(rig, browser, path.split(" ")[0],
+                lambda script=limited: browser.run(script))
         if path.startswith("/odd"):
             continue
         (seen,) = rig.expect_proven(path)
@@ -57,11 +83,29 @@ def every_kind_is_proven(rig, browser, unbound=frozenset(UNBOUND)):
             expect(seen["claims"].get("body") == "unbound", path, "is bound")
     odd = [s for s in rig.gateway.seen if s["path"].startswith("/odd")]
     expect(len(odd) == 1 and not odd[0]["reason"], odd)
-    browser.go(f"{rig.origin}/form.html")
-    rig.expect_proven("/form.html")
-    browser.run("document.getElementById('form').submit()")
-    rig.expect_proven("/form-target")
-    browser.go(f"{rig.origin}/redirect?to=/navigated")
-    rig.expect_proven("/navigated")
+
+    def submit():
+        arrives(rig, browser, "/form.html",
+                lambda: browser.go(f"{rig.origin}/form.html", fails=True))
+        browser.run("document.getElementById('form')?.submit()")
+    arrives(rig, browser, "/form-target", submit)
+    arrives(rig, browser, "/navigated", lambda: browser.go(
+        f"{rig.origin}/redirect?to=/navigated", fails=True))
+    for path in ("/form.html", "/form-target", "/navigated"):
+        rig.expect_proven(path)
     proofs = [s["receipt"] for s in rig.gateway.seen if s["receipt"]]
     expect(len(set(proofs)) == len(proofs), "two requests shared a proof")
+
+
+def parallel_requests_share_no_proof(rig, browser, count):
+    def ask():
+        rig.gateway.seen.clear()
+        return browser.run(
+            "return Promise.all(Array.from({length: args[0]}, (_, i) =>"
+            "fetch(`/parallel/${i % 2}`)"
+            ".then((r) => r.status, () => 'stopped')))", count)
+    statuses = rig.patiently(browser, ask, lambda s: "stopped" not in s)
+    expect(statuses == [200] * count, statuses)
+    proofs = [s["receipt"] for s in rig.gateway.seen
+              if s["path"].startswith("/parallel/")]
+    expect(len(proofs) == len(set(proofs)) == count, len(set(proofs)))

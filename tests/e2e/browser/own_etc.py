@@ -20,8 +20,9 @@ mount --bind "$copy/etc" /etc
 mount --bind "$copy/mozilla" /usr/lib/mozilla
 code=0
 "$@" || code=$?
-umount /etc /usr/lib/mozilla
-rm -rf "$copy"
+# A browser's last child may still look; the mounts end with the namespace.
+umount --lazy /etc /usr/lib/mozilla || true
+rm -rf "$copy" || true
 exit $code"""
 
 

@@ -4,13 +4,16 @@ and that they fit at 200 % zoom, in light and in dark.
 
 COUNTERSIGN_SCREENSHOTS=DIR keeps a picture of each.
 """
+import contextlib
 import os
 import pathlib
 import shutil
 import subprocess
 
-from browser_rig import (SOURCE, BrowserRig, Skip, enter_namespace, expect, main,
-                         need, until)
+from browser_rig import (PATIENCE_S, SOURCE, BrowserRig, Skip, enter_namespace,
+                         expect, main, need, until)
+
+from webdriver import BrowserError
 
 enter_namespace()
 
@@ -27,6 +30,12 @@ name = "everything-else"
 outcome = "permit"
 audiences = ["*"]
 """
+
+
+# Has the worker told this page what it shows?
+FILLED = """return ['actions', 'what', 'state'].some((id) =>
+  (document.getElementById(id)?.innerText ?? '').trim() !== '' &&
+  !document.getElementById(id).innerText.includes('for this one request'));"""
 
 
 def axe():
@@ -66,17 +75,68 @@ def pages(rig, browser, suffix):
         browser.command("rect", {"width": width, "height": 900})
         for page in ("popup", "options", "approval", "blocked"):
             browser.go(f"{base}/{page}.html")
-            browser.run("await new Promise((done) => setTimeout(done, 400))")
+            until(lambda: browser.run(FILLED), PATIENCE_S, f"{page} is filled")
             look(rig, browser, f"{page}{zoom}{suffix}")
 
 
 def switch_to(browser, part):
     """Goes to the window whose address holds `part`, if there is one."""
     for window in browser.windows():
-        browser.switch(window)
-        if part in browser.address():
-            return True
+        with contextlib.suppress(BrowserError):  # It has just closed.
+            browser.switch(window)
+            if part in browser.address():
+                return True
     return False
+
+
+def text_of(browser, part):
+    """What the page says, once it says `part`."""
+    def said():
+        text = browser.run("return document.body.innerText")
+        return part in text and text
+    return until(said, PATIENCE_S, f"'{part}' on the page")
+
+
+class Question:
+    """Something in the page that asks the user: a script that gives a promise.
+    `answer` is what became of it."""
+
+    def __init__(self, rig, browser, script):
+        self.rig, self.browser, self.script = rig, browser, script
+        self.page = browser.window()
+
+    def settled(self):
+        self.browser.switch(self.page)
+        return self.browser.run("return window.answer !== undefined")
+
+    def asked(self, act):
+        """Asks, does act() in the window that opens, and gives the answer;
+        patiently: on a busy machine there may be neither in time."""
+        def once():
+            self.browser.switch(self.page)
+            self.browser.run(
+                "window.answer = undefined; (async () => {" + self.script
+                + "})().catch(String).then((a) => { window.answer = a; });")
+            until(lambda: self.settled() or
+                  switch_to(self.browser, "ui/approval.html"), PATIENCE_S,
+                  "the window")
+            if "ui/approval.html" in self.browser.address():
+                act()
+            until(self.settled, PATIENCE_S, "the answer")
+            return self.browser.run("return window.answer")
+        return self.rig.patiently(
+            self.browser, once, lambda answer: answer in (200, "permit"))
+
+    def click(self, button):
+        """In the window. Approve not in its first moments: it may have
+        appeared under a moving pointer."""
+        text_of(self.browser, "Who asks")
+        until(lambda: not self.browser.run(
+            "return document.getElementById(args[0]).disabled", button),
+            PATIENCE_S, f"'{button}' can be clicked")
+        # It closes the window, and with it what would say that it was done.
+        self.browser.run("setTimeout(() => document.getElementById(args[0])"
+                         ".click(), 50)", button)
 
 
 def test_pages_are_accessible_and_fit_in_light_and_dark():
@@ -96,14 +156,16 @@ def test_the_popup_says_what_is_wrong():
         browser.go(f"chrome-extension://{rig.extension}/ui/popup.html")
         text = until(lambda: browser.run("return document.body.innerText")
                      .count("not running") and
-                     browser.run("return document.body.innerText"), 10)
+                     browser.run("return document.body.innerText"), PATIENCE_S,
+                     "the reason")
         expect("systemctl start countersignd" in text, text)
         expect("Stopped" in text, text)
         look(rig, browser, "popup-daemon-down")
         browser.go(f"{rig.origin}/page", fails=True)
-        until(lambda: "ui/blocked.html" in browser.address(), 10, "the page")
+        until(lambda: "ui/blocked.html" in browser.address(), PATIENCE_S,
+              "the page")
         until(lambda: "not running" in browser.run(
-            "return document.body.innerText"), 10)
+            "return document.body.innerText"), PATIENCE_S, "its text")
         look(rig, browser, "blocked-daemon-down")
 
 
@@ -112,60 +174,77 @@ def test_an_approval_window_shows_who_what_and_why_and_can_deny():
         rig.managed["page_api"] = [{"origins": [rig.origin]}]
         rig.all_up()
         with rig.chromium() as browser:
-            browser.go(f"{rig.origin}/open/blank")
-            page = browser.windows()[0]
-            browser.run(
-                "window.answer = countersign.authorize({name: 'mcp:tools/call',"
+            rig.go_where_pages_may_ask(browser)
+            question = Question(
+                rig, browser,
+                "return countersign.authorize({name: 'mcp:tools/call',"
                 "resource: 'https://files.example/budget', purpose:"
-                "'tidy the budget'}).then(() => 'permit', (e) => e.reason);")
-            until(lambda: switch_to(browser, "ui/approval.html"), 10,
-                  "the window")
-            text = until(lambda: "budget" in browser.run(
-                "return document.body.innerText") and
-                browser.run("return document.body.innerText"), 10, "the question")
-            for part in (rig.origin, "mcp:tools/call",
-                         "https://files.example/budget", "tidy the budget"):
-                expect(part in text, part, "is not shown:", text)
-            look(rig, browser, "approval-asking")
-            browser.run("setTimeout(() => document.getElementById('deny')"
-                        ".click(), 50)")
-            browser.switch(page)
-            expect(browser.run("return await window.answer")
-                   == "approval_denied")
+                "'tidy the budget'}).then(() => 'permit', (e) => e.reason)")
+
+            def deny():
+                text = text_of(browser, "Who asks")
+                for part in (rig.origin, "mcp:tools/call",
+                             "https://files.example/budget", "tidy the budget"):
+                    expect(part in text, part, "is not shown:", text)
+                look(rig, browser, "approval-asking")
+                question.click("deny")
+            expect(question.asked(deny) == "approval_denied")
+            # The agent knows: nothing waits in a terminal either.
+            code, waiting = rig.cli("approve")
+            expect(code == 0 and waiting["pending"] == [], waiting)
+
+
+DELETE = ("return fetch('/files/1', {method: 'DELETE'})"
+          ".then((r) => r.status, () => 'stopped')")
 
 
 def test_a_prompt_that_is_approved_permits_that_request_once():
     policy = APPROVE.replace('"mcp:*"', '"http:DELETE"')
     with BrowserRig(policy=policy).all_up() as rig, rig.chromium() as browser:
-        page = browser.windows()[0]
-        browser.run("window.answer = fetch('/files/1', {method: 'DELETE'})"
-                    ".then((r) => r.status, () => 'stopped');")
-        until(lambda: switch_to(browser, "ui/approval.html"), 10, "the window")
-        until(lambda: "http:DELETE" in browser.run(
-            "return document.body.innerText"), 10, "the question")
-        # Not in its first moments: it may appear under a moving pointer.
-        until(lambda: not browser.run(
-            "return document.getElementById('approve').disabled"), 5)
-        browser.run(
-            "setTimeout(() => document.getElementById('approve').click(), 50)")
-        browser.switch(page)
-        status = browser.run("return await window.answer")
-        expect(status == 200, status, rig.page_state(browser)["history"][:2])
+        question = Question(rig, browser, DELETE)
+        status = question.asked(lambda: question.click("approve"))
+        expect(status == 200, status, rig.reasons(browser))
         (seen,) = rig.expect_proven("/files/1")
         # The same request again is asked about again.
-        browser.run("window.answer = fetch('/files/1', {method: 'DELETE'})"
-                    ".then((r) => r.status, () => 'stopped');")
-        until(lambda: switch_to(browser, "ui/approval.html"), 10,
-              "the second window")
-        browser.run(
-            "setTimeout(() => document.getElementById('deny').click(), 50)")
-        browser.switch(page)
-        expect(browser.run("return await window.answer") == "stopped")
+        status = question.asked(lambda: question.click("deny"))
+        expect(status == "stopped", status)
+        expect("approval_denied" in rig.reasons(browser))
         expect(len(rig.seen("/files/1")) == 1)
+        # What the permit rests on is said wherever it is shown.
+        permit = next(a for a in rig.page_state(browser)["history"]
+                      if a["outcome"] == "permit" and a["name"] == "http:DELETE")
+        expect(permit["approvalGrade"] == "prompt", permit)
         code, report = rig.authz("audit", "show",
                                  seen["claims"]["action_digest"],
                                  "--config", rig.toml, check=False)
-        expect(code == 0, report)
+        expect(code == 0 and "prompt" in report, report)
+
+
+def test_a_word_from_a_terminal_answers_the_window():
+    policy = APPROVE.replace('"mcp:*"', '"http:DELETE"')
+    with BrowserRig(policy=policy).all_up() as rig, rig.chromium() as browser:
+        question = Question(rig, browser, DELETE)
+
+        def from_terminal(*words):
+            def answer():
+                text_of(browser, "Who asks")
+                code, waiting = rig.cli("approve")
+                expect(code == 0, waiting)
+                (pending,) = waiting["pending"]
+                expect(pending["resource"] == f"{rig.origin}/files/1", pending)
+                expect("chromium" in pending["executable"], pending)
+                code, told = rig.cli("approve", pending["request_digest"],
+                                     *words)
+                expect(code == 0, told)
+            return answer
+        status = question.asked(from_terminal("--deny"))
+        expect(status == "stopped", status)
+        expect("approval_denied" in rig.reasons(browser))
+        status = question.asked(from_terminal("--yes"))
+        expect(status == 200, status, rig.reasons(browser))
+        rig.expect_proven("/files/1")
+        until(lambda: len(browser.windows()) == 1, PATIENCE_S,
+              "the window closes")
 
 
 if __name__ == "__main__":

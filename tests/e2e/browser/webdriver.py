@@ -12,10 +12,15 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from rig import free_port  # noqa: E402
 
 # An asynchronous function's body, and how its promise gets back to us.
 SCRIPT = """const done = arguments[arguments.length - 1];
@@ -82,6 +87,7 @@ class Chromium(Browser):
     PATHS = {"url": ("POST", "/url"), "script": ("POST", "/execute/async"),
              "screenshot": ("GET", "/screenshot"),
              "current": ("GET", "/url"), "handles": ("GET", "/window/handles"),
+             "handle": ("GET", "/window"),
              "window": ("POST", "/window"), "new": ("POST", "/window/new"),
              "rect": ("POST", "/window/rect"), "close": ("DELETE", "/window")}
 
@@ -89,9 +95,7 @@ class Chromium(Browser):
         self.own_profile = profile is None
         self.session = None
         self.profile = profile or tempfile.mkdtemp(prefix="cs-chromium.")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         self.base = f"http://127.0.0.1:{port}"
         out = open(log, "ab") if log else subprocess.DEVNULL
         self.driver = subprocess.Popen(
@@ -110,13 +114,13 @@ class Chromium(Browser):
                                 "goog:chromeOptions": options}}})
             self.session = f"/session/{made['sessionId']}"
             self.http("POST", f"{self.session}/timeouts", {"script": 60_000,
-                                                           "pageLoad": 30_000})
+                                                           "pageLoad": 60_000})
         except BaseException:
             self.stop()
             raise
 
     def wait_for_driver(self):
-        for _ in range(200):
+        for _ in range(1200):
             try:
                 self.http("GET", "/status")
                 return
@@ -145,6 +149,9 @@ class Chromium(Browser):
     def windows(self):
         return self.command("handles")
 
+    def window(self):
+        return self.command("handle")
+
     def switch(self, handle):
         self.command("window", {"handle": handle})
 
@@ -165,15 +172,14 @@ class Firefox(Browser):
              "script": "WebDriver:ExecuteAsyncScript",
              "screenshot": "WebDriver:TakeScreenshot",
              "current": "WebDriver:GetCurrentURL",
+             "handle": "WebDriver:GetWindowHandle",
              "handles": "WebDriver:GetWindowHandles",
              "window": "WebDriver:SwitchToWindow",
              "new": "WebDriver:NewWindow", "close": "WebDriver:CloseWindow"}
 
     def __init__(self, env=None, arguments=(), preferences=None, log=None):
         self.profile = tempfile.mkdtemp(prefix="cs-firefox.")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         settings = {"marionette.port": port, "app.update.enabled": False,
                     "browser.shell.checkDefaultBrowser": False,
                     "datareporting.policy.dataSubmissionEnabled": False,
@@ -184,8 +190,10 @@ class Firefox(Browser):
             f"user_pref({json.dumps(k)}, {json.dumps(v)});\n"
             for k, v in settings.items()))
         out = open(log, "ab") if log else subprocess.DEVNULL
+        # System access: to look at the extension's own pages.
         self.driver = subprocess.Popen(
             ["firefox-esr", "--headless", "--marionette", "--no-remote",
+             "--remote-allow-system-access",
              "--profile", self.profile, *arguments],
             stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             start_new_session=True,
@@ -196,13 +204,13 @@ class Firefox(Browser):
             self.receive()
             self.send("WebDriver:NewSession", {})
             self.send("WebDriver:SetTimeouts", {"script": 60_000,
-                                                "pageLoad": 30_000})
+                                                "pageLoad": 60_000})
         except BaseException:
             self.stop()
             raise
 
     def connect(self, port):
-        for _ in range(600):
+        for _ in range(1200):
             try:
                 return socket.create_connection(("127.0.0.1", port), 90)
             except OSError:
@@ -240,6 +248,9 @@ class Firefox(Browser):
 
     def windows(self):
         return self.command("handles")
+
+    def window(self):
+        return self.command("handle")
 
     def switch(self, handle):
         self.command("window", {"handle": handle})
