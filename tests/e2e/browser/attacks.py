@@ -9,8 +9,9 @@ import shutil
 import struct
 import subprocess
 
-from browser_rig import (BIN, BrowserRig, ScriptError, enter_namespace, expect,
-                         main, need, plain_chromium, time)
+from browser_rig import (BIN, PATIENCE_S, BrowserError, BrowserRig, ScriptError,
+                         enter_namespace, expect, main, need, plain_chromium,
+                         time, until)
 import chat_app
 from rig import Refused
 
@@ -67,7 +68,24 @@ def test_a_captured_proof_is_worth_nothing_a_second_time_or_elsewhere():
 
 
 # A47
-def test_another_extension_cannot_start_the_host_and_argv_is_no_proof():
+def test_another_extension_may_not_start_the_host():
+    with BrowserRig().all_up() as rig:
+        other = rig.install_beside({"permissions": ["nativeMessaging"]},
+                                   page_html="<title>beside</title>")
+        with rig.chromium() as browser:
+            def ask():
+                browser.go(f"chrome-extension://{other}/page.html")
+                return browser.run(ASK_THE_HOST)
+            said = until(lambda: ask_if_there(ask), PATIENCE_S, "the other one")
+            expect("forbidden" in said, said)
+            # Ours may, in the same words.
+            browser.go(f"{browser.pages}/options.html")
+            said = browser.run(ASK_THE_HOST)
+            expect("deviceId" in said, said)
+
+
+# A47
+def test_a_host_started_with_our_argv_is_no_browser():
     with plain_chromium() as (rig, browser):
         expect(rig.fetch(browser, "/first") == 200)
         # Started by hand with our extension's argv: it gets a session, of the
@@ -102,6 +120,23 @@ def test_a_host_by_hand_with_the_nonce_of_another_connection_is_refused():
         host.close()
 
 
+ASK_THE_HOST = """
+const port = chrome.runtime.connectNative('countersign.agent');
+return new Promise((done) => {
+  port.onMessage.addListener((message) => done(JSON.stringify(message)));
+  port.onDisconnect.addListener(() => done(chrome.runtime.lastError.message));
+  port.postMessage({request_id: '1', status: {}});
+});"""
+
+
+def ask_if_there(ask):
+    """None while the extension is not installed yet."""
+    try:
+        return ask()
+    except (BrowserError, ScriptError):
+        return None
+
+
 def test_our_pages_cannot_be_framed_or_asked_by_a_page():
     with plain_chromium() as (rig, browser):
         browser.go(f"{rig.origin}/open/blank")
@@ -111,6 +146,14 @@ def test_our_pages_cannot_be_framed_or_asked_by_a_page():
         except ScriptError:
             found = "refused"
         expect(found == "refused", found)
+        browser.run("const frame = document.createElement('iframe');"
+                    "frame.src = args[0]; document.body.append(frame);"
+                    "await new Promise((done) => { frame.onload = done; });",
+                    page)
+        browser.command("frame", {"id": 0})
+        framed = browser.run("return location.href")
+        browser.command("frame", {"id": None})
+        expect(framed.startswith("chrome-error:"), framed)
         expect(browser.run("return typeof chrome.runtime?.sendMessage")
                == "undefined")
 
@@ -163,7 +206,11 @@ def test_a_page_that_sets_the_header_itself_does_not_get_it_through():
         rig.reload_policies(browser)
         rig.comes_to(browser, "/edited", 401,
                      headers={"X-Device-Proof": "forged"})
-        expect(rig.seen("/edited")[-1]["receipt"] == "")
+        seen = rig.seen("/edited")[-1]
+        expect(seen["receipt"] == "", seen)
+        (proof,) = [value for name, value in seen["headers"]
+                    if name.lower() == "x-device-proof"]
+        expect(refused(rig.gateway, "GET", "/edited", b"", proof) == "accepted")
 
 
 def test_a_page_of_an_unlisted_origin_has_no_api():

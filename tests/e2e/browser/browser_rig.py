@@ -5,6 +5,8 @@ this machine's user ever sees them, the test runs in a mount namespace of its
 own whose /etc is a copy; where that is not allowed, it skips.
 """
 import contextlib
+import importlib.machinery
+import importlib.util
 import json
 import pathlib
 import shutil
@@ -18,9 +20,16 @@ import chat_app  # noqa: E402
 import own_etc  # noqa: E402
 import rig  # noqa: E402
 from rig import BIN, SOURCE, Rig, Skip, expect, free_port, until  # noqa: E402
-from webdriver import Chromium, Firefox, ScriptError  # noqa: E402
+from webdriver import (BrowserError, Chromium, Firefox,  # noqa: E402
+                       ScriptError)
 
 INSTALLERS = SOURCE / "installers/browser"
+sys.path.insert(0, str(INSTALLERS))
+# A program, whose functions sign another package as well.
+PACK = importlib.util.module_from_spec(importlib.util.spec_from_loader(
+    "pack", importlib.machinery.SourceFileLoader("pack",
+                                                 str(INSTALLERS / "pack"))))
+PACK.__spec__.loader.exec_module(PACK)
 
 # For what has to happen at some time. A browser, a TPM and a service on a busy
 # machine take theirs, and Chromium hands out policies when it has nothing else
@@ -135,6 +144,32 @@ class BrowserRig(Rig):
                                      f"cc=0x158:{config['tpm']['tcti']}")
             path.write_text(json.dumps(config))
         return path
+
+    def install_beside(self, manifest, **files):
+        """Another extension that Chromium's policy forces in beside ours; its
+        id. `files` are its pages."""
+        folder = self.dir / "beside"
+        folder.mkdir()
+        key = self.dir / "beside.pem"
+        key.write_bytes(PACK.extension_key.openssl("genrsa", "2048"))
+        for name, text in {**files, "manifest.json": json.dumps(
+                {"manifest_version": 3, "name": "beside", "version": "1",
+                 **manifest})}.items():
+            (folder / name.replace("_html", ".html")).write_text(text)
+        package = self.dir / "beside.crx"
+        package.write_bytes(PACK.crx3(
+            PACK.zipped(folder, self.dir / "beside.zip"), key))
+        made = PACK.extension_key.extension_id(
+            PACK.extension_key.public_key(key))
+        update = self.dir / "beside.xml"
+        update.write_text(PACK.update_xml(made, package.as_uri(), "1"))
+        policy = pathlib.Path("/etc/chromium/policies/managed/countersign.json")
+        content = json.loads(policy.read_text())
+        content["ExtensionSettings"][made] = {
+            "installation_mode": "force_installed",
+            "update_url": update.as_uri(), "override_update_url": True}
+        policy.write_text(json.dumps(content))
+        return made
 
     def env(self):
         return {"COUNTERSIGN_SOCKET": str(self.socket)}
@@ -299,6 +334,6 @@ def main(names):
         _end_plain()
 
 
-__all__ = ["BIN", "PATIENCE_S", "REST_S", "SOURCE", "BrowserRig", "ScriptError",
-           "Skip", "enter_namespace", "expect", "free_port", "main", "need",
+__all__ = ["BIN", "PATIENCE_S", "REST_S", "SOURCE", "BrowserError",
+           "BrowserRig", "ScriptError", "Skip", "enter_namespace", "expect", "free_port", "main", "need",
            "plain_chromium", "time", "until"]

@@ -175,6 +175,7 @@ def handler_of(gateway):
             path = urllib.parse.urlsplit(self.path).path
             seen = {"method": self.command, "path": path, "target": self.path,
                     "receipt": receipt, "at": time.time(),
+                    "headers": self.headers.items(),
                     "destination": self.headers.get("Sec-Fetch-Dest", ""),
                     "authorization": self.headers.get("Authorization", ""),
                     "dpop": self.headers.get("DPoP", ""), "reason": ""}

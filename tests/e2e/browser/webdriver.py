@@ -89,6 +89,8 @@ class Chromium(Browser):
              "current": ("GET", "/url"), "handles": ("GET", "/window/handles"),
              "handle": ("GET", "/window"),
              "window": ("POST", "/window"), "new": ("POST", "/window/new"),
+             "frame": ("POST", "/frame"),
+             "cdp": ("POST", "/goog/cdp/execute"),
              "rect": ("POST", "/window/rect"), "close": ("DELETE", "/window")}
 
     def __init__(self, env=None, arguments=(), profile=None, log=None):
