@@ -5,8 +5,9 @@
 // mode "observe" nothing is stopped and what would have been is recorded.
 import {bodyDigest} from './body.js';
 import {Failure} from './failure.js';
-import {boundaryOf, ruleFor} from './policy.js';
+import {boundaryOf} from './policy.js';
 import {withProof} from './prover.js';
+import {ruleFor} from './rules.js';
 
 export const LIMIT_MS = 4000;
 const MAX_BODIES = 4096;
