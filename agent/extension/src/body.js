@@ -21,10 +21,10 @@ function joined(parts) {
   return whole;
 }
 
-// The digest of nothing, if this request can carry no body: by its method, or as
-// the browser's own question before a request to another origin (a preflight,
-// whose header no page can set). Undefined if it may carry one. The headers are
-// there in webRequest.onBeforeSendHeaders alone.
+// The digest of nothing, if this request can carry no body: by its method, or
+// as the browser's own question before a request to another origin (a
+// preflight, whose header no page can set). Undefined if it may carry one. The
+// headers are there in webRequest.onBeforeSendHeaders alone.
 export function emptyBody({method, requestHeaders = []}) {
   const preflight = method === 'OPTIONS' && requestHeaders.some(({name}) =>
     name.toLowerCase() === 'access-control-request-method');

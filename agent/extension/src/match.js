@@ -1,8 +1,8 @@
 // URL patterns of the policy: SCHEME://HOST[:PORT]/PATH[?QUERY], where HOST may
-// start with "*." (and then covers the domain itself too) and PATH and QUERY may
-// hold "*". They cover addresses in the form that receipts name; a pattern
-// without "?" covers any query. WebSocket handshakes are HTTP requests: http and
-// https cover ws and wss. Anything else is refused when the policy is read,
+// start with "*." (and then covers the domain itself too) and PATH and QUERY
+// may hold "*". They cover addresses in the form that receipts name; a pattern
+// without "?" covers any query. WebSocket handshakes are HTTP requests: http
+// and https cover ws and wss. Anything else is refused when the policy is read,
 // never when it is used.
 import {hostName, httpScheme, normalPath, normalQuery} from './address.js';
 
@@ -64,10 +64,11 @@ export function compileBoundary(template) {
   const {covers} = compilePattern(template.replace(HOLE, '*'));
   const [pathText, queryText] =
       template.replace(/^[^/]*\/\/[^/]*/, '').split(/\?(.*)/s);
-  const source = (text, normal) => text.split(/(\{[a-z_]+\}|\*)/).map((piece) => {
-    if (piece === '*') return '.*';
-    return piece.startsWith('{') ? '([^/?&#]+)' : escapeRegExp(normal(piece));
-  }).join('');
+  const source = (text, normal) =>
+    text.split(/(\{[a-z_]+\}|\*)/).map((piece) => {
+      if (piece === '*') return '.*';
+      return piece.startsWith('{') ? '([^/?&#]+)' : escapeRegExp(normal(piece));
+    }).join('');
   const parts = new RegExp(`^${source(pathText, normalPath)}` +
       (queryText === undefined ? '$' :
         `\\?${source(queryText, normalQuery)}$`), 's');

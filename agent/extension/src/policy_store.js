@@ -2,8 +2,8 @@
 //
 // A browser may show managed storage empty for some seconds after its start,
 // longer on a busy machine. What was in force last time therefore holds until
-// the browser has had time to say otherwise; and only a change that it tells of,
-// never an empty answer, makes this forget the last policy.
+// the browser has had time to say otherwise; and only a change that it tells
+// of, never an empty answer, makes this forget the last policy.
 import {readPolicy} from './policy.js';
 
 export const GRACE_MS = 120_000;

@@ -3,8 +3,8 @@
 import {boundaryOf} from './policy.js';
 
 // `urls`: the request's, then its tab's if that is known. Where policy tells
-// conversations apart, a request of none and of no tab belongs to its initiator:
-// no other's session is its.
+// conversations apart, a request of none and of no tab belongs to its
+// initiator: no other's session is its.
 export function sessionKey(policy, {incognito, cookieStoreId = '', initiator},
     urls) {
   const boundary = boundaryOf(policy, urls);
