@@ -1,8 +1,11 @@
 #!/usr/bin/python3
 """Rules of the extension's policy where only a real browser can show what they
-do: what it makes of a faulty policy, of odd addresses and of preflights."""
+do: what it makes of a faulty policy, of odd addresses, of preflights and of
+sessions that it lost."""
 import json
+import os
 import pathlib
+import signal
 
 from browser_rig import (PATIENCE_S, BrowserRig, ScriptError, enter_namespace,
                          expect, main, need, plain_chromium, until)
@@ -119,6 +122,29 @@ def test_a_page_of_an_origin_that_a_rule_does_not_name_is_stopped():
             expect("origin_not_allowed" in rig.reasons(browser),
                    rig.reasons(browser))
             expect(not [s for s in rig.gateway.seen if s["path"] == "/foreign"])
+
+
+def our_host(rig):
+    """The native host's process: of all that run, the one of this rig."""
+    for entry in pathlib.Path("/proc").iterdir():
+        try:
+            if (entry / "exe").resolve().name == "countersign-native-host" and (
+                    f"COUNTERSIGN_SOCKET={rig.socket}".encode()
+                    in (entry / "environ").read_bytes().split(b"\0")):
+                return int(entry.name)
+        except OSError:
+            pass  # It has gone, or is none of ours.
+    return None
+
+
+def test_sessions_of_a_host_that_broke_are_closed_before_the_next_opens():
+    with BrowserRig().all_up() as rig, rig.chromium() as browser:
+        expect(rig.fetch(browser, "/first") == 200)
+        expect(rig.daemon_answers()["sessions"] == 1)
+        os.kill(our_host(rig), signal.SIGKILL)
+        rig.comes_to(browser, "/second", 200)
+        until(lambda: rig.daemon_answers()["sessions"] == 1, 10,
+              "the end of the first session")
 
 
 if __name__ == "__main__":
