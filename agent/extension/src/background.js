@@ -83,7 +83,8 @@ const bridge = new Bridge({policies, authorizer, parked,
   limit: new RateLimit({burst: 40, perSecond: 20})});
 const interceptor = new Interceptor({
   policies, prover, pool, sessions, notices, history,
-  limit: new RateLimit({burst: 1000, perSecond: 200}),
+  // Each initiator: more than any application, less than what fills the queue.
+  limit: new RateLimit({burst: 2000, perSecond: 200}),
   tabUrl: async (id) => id < 0 ? undefined : (await api.tabs.get(id)).url,
 });
 
