@@ -29,11 +29,13 @@ export class Agent {
   }
 
   // `sha256` is 32 bytes, or undefined: body-unbound.
-  authorize(sessionId, {name, resource, purpose, sha256, audience}) {
+  authorize(sessionId,
+      {name, resource, purpose, sha256, audience, taskId}) {
     return this.ask('authorize', 'authorize', {
       session_id: sessionId, name, resource, purpose,
       ...(sha256 && {request_sha256: toBase64(sha256)}),
       ...(audience && {grant_audience: audience}),
+      ...(taskId && {task_id: taskId}),
     });
   }
 

@@ -2,6 +2,9 @@
 // approve where policy wants that, and gives a permit or throws a Failure.
 import {Failure} from './failure.js';
 
+export const MAX_TASK_ID = 240;
+const UNASKED = {message: 'This action needs an approval.',
+  remedy: 'Nobody is asked while requests are only observed.'};
 // A session that ended behind our back is opened again, once.
 const SESSION_OVER = new Set(['session_expired', 'session_revoked']);
 const OVER_REASONS = new Set(['session_unknown', 'session_ended',
@@ -11,14 +14,21 @@ function isOver(failure) {
   return SESSION_OVER.has(failure.code) || OVER_REASONS.has(failure.reason);
 }
 
+function outcomeOf(failure, {observe}) {
+  if (observe) return 'observed';
+  return failure.code === 'policy_denied' ? 'deny' : 'failed';
+}
+
 export class Authorizer {
   // `approvals.ask(question)` gives the user's word.
   constructor({agent, sessions, approvals, history}) {
     Object.assign(this, {agent, sessions, approvals, history});
   }
 
-  // `action`: {key, name, resource, purpose, sha256, audience, who, texts}.
-  // Gives {answer, session}; answer.decision is "permit".
+  // `action`: {key, name, resource, purpose, sha256, audience, who, texts}, and
+  // of a request of the browser {initiator, deadline, observe}. Gives {answer,
+  // session}; answer.decision is "permit". What comes too late is not recorded:
+  // whoever waited has done so.
   async permit(action) {
     const entry = this.history.begin(action);
     try {
@@ -30,12 +40,13 @@ export class Authorizer {
         throw Failure.fromAgent(result.answer.reason ??
             {reason: 'policy_denied', code: 'policy_denied'});
       }
+      if (action.deadline?.over) throw new Failure('timeout');
       this.history.end(entry, 'permit', result.answer);
       return result;
     } catch (error) {
       const failure = Failure.of(error);
-      this.history.end(entry,
-          failure.code === 'policy_denied' ? 'deny' : 'failed', failure);
+      if (action.deadline?.over) throw failure;
+      this.history.end(entry, outcomeOf(failure, action), failure);
       failure.inHistory = true;
       throw failure;
     }
@@ -43,11 +54,9 @@ export class Authorizer {
 
   async decide(action) {
     for (let again = true; ; again = false) {
-      const session = await this.sessions.get(action.key);
+      const session = await this.sessions.get(action.key, action.who);
       try {
-        const answer = await this.agent.authorize(session.id, action);
-        ++session.actions;
-        return {answer, session};
+        return {answer: await this.ask(session, action), session};
       } catch (error) {
         if (!again || !isOver(Failure.of(error))) throw error;
         this.sessions.forget(session);
@@ -55,21 +64,34 @@ export class Authorizer {
     }
   }
 
+  // The evidence says which origin's page asked: in the action's task, before
+  // the session's.
+  async ask(session, action) {
+    const taskId = action.initiator &&
+        `from ${action.initiator} ${session.taskId}`.slice(0, MAX_TASK_ID);
+    const answer = await this.agent.authorize(session.id, {...action, taskId});
+    ++session.actions;
+    return answer;
+  }
+
   // Until it is decided: a word that was given elsewhere may have gone to
   // another request of the same bytes, for each word is for one.
   async approved(action, {answer, session}) {
     while (answer.decision === 'approval_required') {
+      // Whoever only observes asks nobody.
+      if (action.observe) throw new Failure('approval_required', UNASKED);
       const {requestDigest} = answer;
+      action.deadline?.stop();
       const {approved, here} = await this.approvals.ask({
         action, grade: answer.approvalGrade || 'webauthn', requestDigest,
         sessionId: session.id,
       });
+      action.deadline?.restart();
       if (here) await this.tell(session, requestDigest, approved);
       if (!approved) {
         throw new Failure('approval_denied', {code: 'policy_denied'});
       }
-      answer = await this.agent.authorize(session.id, action);
-      ++session.actions;
+      answer = await this.ask(session, action);
     }
     return {answer, session};
   }

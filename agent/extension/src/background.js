@@ -22,15 +22,14 @@ import {Sessions} from './sessions.js';
 import {serve} from './windows.js';
 
 const HOST = 'countersign.agent';
-const MAX_TASK_ID = 240;
 const everywhere = {urls: ['<all_urls>']};
 const urlOf = (path) => api.runtime.getURL(path);
 
 const policies = new PolicyStore({
   storage: api.storage,
-  onChange: (policy) => {
-    parked.clear();
-    pool.clear();
+  onChange: (policy, changed) => {
+    forgetProofs();
+    if (changed.sessions) void sessions.endAll();
     placing = placing.then(() => placePageScripts(api.scripting, policy))
         .catch(() => {});
   },
@@ -44,11 +43,7 @@ const port = new AgentPort({
     if (event.kind === 'session_end') sessions.ended(event.session?.sessionId);
     approvals.onEvent(event);
   },
-  onReset: () => {
-    sessions.forgetAll();
-    parked.clear();
-    pool.clear();
-  },
+  onReset: () => sessions.forgetAll(),
 });
 const agent = new Agent(port);
 
@@ -60,17 +55,19 @@ const profile = api.storage.local.get('profile').then(async (stored) => {
   return made;
 });
 const sessions = new Sessions({
-  agent,
-  describe: async (key) => ({
+  agent, profile,
+  describe: () => ({
     purpose: policies.policy.session.purpose,
-    taskId: `${await profile} ${key}`.slice(0, MAX_TASK_ID),
     origin: urlOf(''),
     lifetimeS: policies.policy.session.lifetimeS,
   }),
+  // More than a person opens, less than a page could to keep the TPM busy.
+  limit: new RateLimit({burst: 32, perSecond: 0.5}),
+  onEnd: forgetProofs,
 });
 
 const history = new History();
-const parked = new Parked();
+const parked = new Parked({isOpen: (session) => sessions.isOpen(session)});
 const approvals = new Approvals({
   agent, windows: api.windows, tabs: api.tabs, urlOf,
   serviceUrl: async () => (await agent.status()).service,
@@ -85,9 +82,17 @@ const notices = new Notices({tabs: api.tabs, notifications: api.notifications,
 const bridge = new Bridge({policies, authorizer, parked,
   limit: new RateLimit({burst: 40, perSecond: 20})});
 const interceptor = new Interceptor({
-  policies, prover, pool, sessions, notices, history, approvals,
+  policies, prover, pool, sessions, notices, history,
+  // Each initiator: more than any application, less than what fills the queue.
+  limit: new RateLimit({burst: 2000, perSecond: 200}),
   tabUrl: async (id) => id < 0 ? undefined : (await api.tabs.get(id)).url,
 });
+
+// What was made for a policy or a session that is over is good no longer.
+function forgetProofs() {
+  parked.clear();
+  pool.clear();
+}
 
 policies.start();
 
@@ -98,14 +103,24 @@ const {EXTRA_HEADERS} = api.webRequest.OnBeforeSendHeadersOptions ?? {};
 api.webRequest.onBeforeSendHeaders.addListener(
     (details) => interceptor.onBeforeSendHeaders(details), everywhere,
     ['blocking', 'requestHeaders', ...(EXTRA_HEADERS ? [EXTRA_HEADERS] : [])]);
+for (const event of ['onBeforeRedirect', 'onCompleted', 'onErrorOccurred']) {
+  api.webRequest[event].addListener(
+      (details) => interceptor.onDone(details), everywhere);
+}
 
 void requestsWait(api, (wait) => {
   interceptor.waits = wait;
 });
 
-api.idle.onStateChanged.addListener((state) => {
+api.idle.onStateChanged.addListener(async (state) => {
+  await policies.ready;  // Perhaps this very event woke the worker.
   const {endOnLock} = policies.policy.session;
-  if (state === 'locked' && endOnLock) sessions.endAll();
+  if (state === 'locked' && endOnLock) await sessions.endAll();
+});
+
+api.windows.onRemoved.addListener(async () => {
+  const left = await api.windows.getAll();
+  if (!left.some(({incognito}) => incognito)) sessions.endPrivate();
 });
 
 api.runtime.onMessage.addListener((message, sender, respond) => {

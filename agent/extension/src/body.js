@@ -5,7 +5,6 @@
 // unbound, and the proof says so.
 import {fromHex} from './encoding.js';
 
-// Methods whose requests carry no body: the digest is that of nothing.
 const WITHOUT_BODY = new Set(['GET', 'HEAD']);
 const OF_NOTHING = fromHex(
     'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855');
@@ -22,10 +21,21 @@ function joined(parts) {
   return whole;
 }
 
+// The digest of nothing, if this request can carry no body: by its method, or
+// as the browser's own question before a request to another origin (a
+// preflight, whose header no page can set). Undefined if it may carry one. The
+// headers are there in webRequest.onBeforeSendHeaders alone.
+export function emptyBody({method, requestHeaders = []}) {
+  const preflight = method === 'OPTIONS' && requestHeaders.some(({name}) =>
+    name.toLowerCase() === 'access-control-request-method');
+  return preflight || WITHOUT_BODY.has(method) ? OF_NOTHING : undefined;
+}
+
 // `details` of webRequest.onBeforeRequest. A promise of 32 bytes, or of
 // undefined for "body-unbound".
 export async function bodyDigest(details, subtle = crypto.subtle) {
-  if (WITHOUT_BODY.has(details.method)) return OF_NOTHING;
+  const empty = emptyBody(details);
+  if (empty !== undefined) return empty;
   const raw = details.requestBody?.raw;
   if (!raw?.length || details.requestBody.error ||
       details.requestBody.formData ||

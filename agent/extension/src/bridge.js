@@ -5,10 +5,14 @@
 // A page is told the decision; the proof is kept for its own next request and
 // never shown to it. An extension acts where we see no requests, so it is given
 // the receipt.
+import {emptyBody} from './body.js';
 import {fromHex, hexOfBase64} from './encoding.js';
 import {Failure} from './failure.js';
-import {boundaryOf, pageMayAsk} from './policy.js';
+import {pageMayAsk} from './policy.js';
+import {actionFor} from './prover.js';
 import {originOf, resourceOf} from './resource.js';
+import {ruleFor} from './rules.js';
+import {sessionKey} from './session_key.js';
 
 // protocol:operation, as the agent checks it again.
 const NAME = /^(?!:)[\w.~:/+@-]*:[\w.~:/+@-]*(?<!:)$/;
@@ -60,11 +64,8 @@ export class Bridge {
     return this.answered(async () => {
       const origin = sender.origin ??
           (sender.url ? new URL(sender.url).origin : undefined);
-      const action = await this.admit(asked, origin,
-          (policy, name) => pageMayAsk(policy, origin, name));
-      const top = sender.tab?.url ?? sender.url;
-      action.key = this.keyOf(
-          sender.tab, URL.canParse(top) ? [new URL(top)] : []);
+      const action = this.asSent(await this.admit(asked, origin,
+          (policy, name) => pageMayAsk(policy, origin, name)), origin, sender);
       const permit = await this.authorizer.permit(action);
       this.parked.put(origin, action, permit);
       return told(permit);
@@ -92,9 +93,21 @@ export class Bridge {
     return {...readRequest(asked), who, texts: this.policies.policy.texts};
   }
 
-  keyOf(tab, urls) {
-    return [tab?.incognito ? 'private' : 'profile', tab?.cookieStoreId ?? '',
-      boundaryOf(this.policies.policy, urls)].filter(Boolean).join(' ');
+  // The action as the rules make it of the page's own request: a permit that
+  // said less would be another one's.
+  asSent(action, origin, {tab, url: page}) {
+    const {policy} = this.policies;
+    const top = tab?.url ?? page;
+    const url = new URL(action.resource);
+    const from = {...action, initiator: origin, key: sessionKey(policy,
+        {...tab, initiator: origin},
+        [url, ...(URL.canParse(top) ? [new URL(top)] : [])])};
+    const [, method] = /^http:(.+)$/.exec(action.name) ?? [];
+    const rule = method && ruleFor(policy, url, method);
+    if (rule === undefined) return from;
+    return actionFor({...from, rule, method, url,
+      purpose: policy.session.purpose,
+      sha256: action.sha256 ?? emptyBody({method})});
   }
 
   async answered(work) {

@@ -1,40 +1,40 @@
 // Permits that a page asked for beforehand (countersign.authorize), each kept
-// for the one request that it is for: same origin, method, resource and body.
+// for the one request that it is for: same page's origin, and the very action
+// that the rule makes of that request, in the same session.
 // The page is told the decision and never sees the receipt.
 import {toBase64} from './encoding.js';
 
 const KEPT_MS = 50_000;  // A receipt lives for 60 s.
 const MAX_PARKED = 256;
 
-function keyOf(origin, {name, resource, sha256}) {
-  return [origin, name, resource, sha256 ? toBase64(sha256) : ''].join(' ');
+function keyOf(origin, {key, name, resource, purpose, audience, sha256}) {
+  return JSON.stringify([origin, key, name, resource, purpose, audience,
+    sha256 && toBase64(sha256)]);
 }
 
 export class Parked {
-  constructor(now = Date.now) {
-    this.now = now;
-    this.byKey = new Map();
+  // `isOpen(session)`: may its permits still be used?
+  constructor({now = Date.now, isOpen = () => true} = {}) {
+    Object.assign(this, {now, isOpen});
+    this.entries = [];  // Oldest first.
   }
 
   put(origin, action, permit) {
-    if (this.byKey.size >= MAX_PARKED) {
-      this.byKey.delete(this.byKey.keys().next().value);
-    }
-    this.byKey.set(keyOf(origin, action),
-        {permit, audience: action.audience, until: this.now() + KEPT_MS});
+    if (this.entries.length >= MAX_PARKED) this.entries.shift();
+    this.entries.push({key: keyOf(origin, action), permit,
+      until: this.now() + KEPT_MS});
   }
 
-  // Once.
+  // Once; of several the oldest.
   take(origin, action) {
+    this.entries = this.entries.filter(({until, permit}) =>
+      until > this.now() && this.isOpen(permit.session));
     const key = keyOf(origin, action);
-    const found = this.byKey.get(key);
-    if (found === undefined) return undefined;
-    this.byKey.delete(key);
-    return found.until > this.now() && found.audience === action.audience ?
-      found.permit : undefined;
+    const at = this.entries.findIndex((entry) => entry.key === key);
+    return at < 0 ? undefined : this.entries.splice(at, 1)[0].permit;
   }
 
   clear() {
-    this.byKey.clear();
+    this.entries = [];
   }
 }

@@ -3,7 +3,9 @@
 //
 // The first request to an address finds none and is stopped; its proof is then
 // fetched, and one more after each use, for as long as the address is in use.
-// Such proofs are body-unbound except where there is no body.
+// If that fails, the next request is told why. Such proofs are body-unbound
+// except where there is no body.
+import {Failure} from './failure.js';
 
 const KEPT_MS = 45_000;  // A receipt lives for 60 s.
 const MAX_ADDRESSES = 64;
@@ -13,35 +15,42 @@ export class ProofPool {
   // `fetchProof(request)` promises headers.
   constructor({fetchProof, now = Date.now}) {
     Object.assign(this, {fetchProof, now});
-    this.byAddress = new Map();
+    this.byAddress = new Map();  // -> {proofs, failure}
   }
 
   static keyOf({key, method, url}) {
     return `${method} ${url.href} ${key}`;
   }
 
-  // Headers, or undefined; either way one more is on its way. `onReady` runs
+  // {headers} or, where there are none, {failure}: why the last could not be
+  // had, if that was tried. Either way one more is on its way; `onReady` runs
   // when there is one after a miss.
   take(request, onReady = () => {}) {
     const address = ProofPool.keyOf(request);
-    const proofs = (this.byAddress.get(address) ?? [])
-        .filter((proof) => proof.until > this.now());
-    const found = proofs.shift();
+    const entry = this.byAddress.get(address) ?? {proofs: []};
     this.byAddress.delete(address);
-    this.byAddress.set(address, proofs);
+    this.byAddress.set(address, entry);  // Used last, so put last.
     if (this.byAddress.size > MAX_ADDRESSES) {
       this.byAddress.delete(this.byAddress.keys().next().value);
     }
-    this.refill(address, request).then(
+    entry.proofs = entry.proofs.filter(({until}) => until > this.now());
+    const found = entry.proofs.shift();
+    this.refill(entry, request).then(
         () => found ?? onReady(), (error) => found ?? onReady(error));
-    return found?.headers;
+    return found ? {headers: found.headers} : {failure: entry.failure};
   }
 
-  async refill(address, request) {
-    const headers = await this.fetchProof(request);
-    const proofs = this.byAddress.get(address);
-    if (proofs === undefined || proofs.length >= MAX_EACH) return;
-    proofs.push({headers, until: this.now() + KEPT_MS});
+  // `entry`, not its address: what is cleared meanwhile stays so.
+  async refill(entry, request) {
+    try {
+      const headers = await this.fetchProof(request);
+      entry.failure = undefined;
+      if (entry.proofs.length >= MAX_EACH) return;
+      entry.proofs.push({headers, until: this.now() + KEPT_MS});
+    } catch (error) {
+      entry.failure = Failure.of(error);
+      throw error;
+    }
   }
 
   clear() {

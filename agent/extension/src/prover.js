@@ -10,29 +10,34 @@ function header(name, value) {
   return {name, value};
 }
 
+// The action that the rule makes of a request: {rule, key, method, url, sha256,
+// purpose, who, initiator}; `purpose` is for rules that state none. Throws
+// Failure if the rule lets none pass.
+export function actionFor({rule, method, url, ...request}) {
+  if (rule.broken) throw new Failure('policy_invalid');
+  if (rule.refuseUnbound && request.sha256 === undefined) {
+    throw new Failure('body_unbound');
+  }
+  return {
+    ...request,
+    name: `http:${method}`,
+    resource: resourceOf(url, {withQuery: rule.bindQuery}),
+    purpose: rule.purpose ?? request.purpose,
+    audience: rule.audience ?? originOf(url),
+    texts: rule.texts,
+  };
+}
+
 export class Prover {
   constructor({agent, authorizer, parked, headerName}) {
     Object.assign(this, {agent, authorizer, parked, headerName});
   }
 
-  // `request`: {rule, key, method, url, sha256, who, initiator}.
+  // `request`: what actionFor() takes, and what is to go with the action.
   // Throws Failure.
   async headersFor(request) {
     const {rule, method, url} = request;
-    if (rule.broken) throw new Failure('policy_invalid');
-    if (rule.refuseUnbound && request.sha256 === undefined) {
-      throw new Failure('body_unbound');
-    }
-    const action = {
-      key: request.key,
-      name: `http:${method}`,
-      resource: resourceOf(url, {withQuery: rule.bindQuery}),
-      purpose: rule.purpose ?? request.purpose,
-      sha256: request.sha256,
-      audience: rule.audience ?? originOf(url),
-      who: request.who,
-      texts: rule.texts,
-    };
+    const action = actionFor(request);
     const {answer, session} =
         this.parked.take(request.initiator, action) ??
         await this.authorizer.permit(action);

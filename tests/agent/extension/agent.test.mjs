@@ -143,13 +143,15 @@ function fakeAgent() {
       return {sessionId: `s${agent.opened.length}`};
     },
     closeSession: async (id) => agent.closed.push(id),
+    listed: [],  // What the agent has besides.
+    ask: async () => ({sessions: agent.listed}),
     approve: async (...what) => agent.approvals.push(what),
   };
   return agent;
 }
 
-const sessionsOf = (agent) =>
-  new Sessions({agent, describe: async (key) => ({taskId: key})});
+const sessionsOf = (agent, more = {}) => new Sessions({agent,
+  profile: Promise.resolve('p'), describe: () => ({purpose: 'x'}), ...more});
 
 test('one session for each key, however many ask at once', async () => {
   const agent = fakeAgent();
@@ -182,7 +184,7 @@ test('a session that is dropped while it opens is closed at the agent', async ()
   const agent = fakeAgent();
   const sessions = sessionsOf(agent);
   const opening = sessions.get('a');
-  sessions.endAll();
+  await sessions.endAll();
   await opening;
   assert.deepEqual(agent.closed, ['s1']);
   assert.deepEqual(sessions.list(), []);
@@ -196,13 +198,106 @@ test('a session that the agent ended is not used again', async () => {
   assert.equal((await sessions.get('a')).id, 's2');
 });
 
+test('sessions that nobody here knows are closed before one is opened, and ' +
+     'when all end', async () => {
+  const agent = fakeAgent();
+  agent.listed = [{sessionId: 'old', taskId: 'p profile'},
+    {sessionId: 'over', taskId: 'p profile', state: 'ended'},
+    {sessionId: 'another profile’s', taskId: 'p2 profile'},
+    {sessionId: 'a program’s'}];
+  const sessions = sessionsOf(agent);
+  await sessions.get('profile');
+  assert.deepEqual(agent.closed, ['old']);
+  agent.listed = [{sessionId: 's1', taskId: 'p profile'}];
+  await sessions.get('b');
+  assert.deepEqual(agent.closed, ['old']);
+  // After a restart of worker or host, and only its lock or logout.
+  sessions.forgetAll();
+  await sessions.endAll();
+  assert.deepEqual(agent.closed, ['old', 's1']);
+});
+
+test('a session whose opening was not answered is closed before the next, ' +
+     'one that is being opened is not', async () => {
+  const agent = fakeAgent();
+  const sessions = sessionsOf(agent);
+  const open = agent.openSession;
+  let answer;
+  const asked = new Promise((begun) => {
+    agent.openSession = () => new Promise((resolve) => {
+      answer = () => resolve({sessionId: 'slow'});
+      begun();
+    });
+  });
+  const slow = sessions.get('slow');
+  await asked;
+  agent.openSession = () => Promise.reject(new Failure('timeout'));
+  await failureOf(sessions.get('a'));
+  agent.openSession = open;
+  agent.listed = [{sessionId: 'late', taskId: 'p a'},
+    {sessionId: 'slow', taskId: 'p slow'}];
+  await sessions.get('a');
+  answer();
+  assert.equal((await slow).id, 'slow');
+  assert.deepEqual(agent.closed, ['late']);
+});
+
+test('an agent that cannot say what it has opens one all the same', async () => {
+  const agent = fakeAgent();
+  agent.ask = () => Promise.reject(new Failure('timeout'));
+  assert.equal((await sessionsOf(agent).get('a')).id, 's1');
+});
+
+test('the last private window takes its sessions with it', async () => {
+  const agent = fakeAgent();
+  const sessions = sessionsOf(agent);
+  await sessions.get('profile');
+  await sessions.get('private by https://a.example');
+  sessions.endPrivate();
+  assert.deepEqual(agent.closed, ['s2']);
+  assert.deepEqual(sessions.list().map(({key}) => key), ['profile']);
+});
+
+test('whatever ends a session ends what was made in it', async () => {
+  const agent = fakeAgent();
+  let ends = 0;
+  const sessions = sessionsOf(agent, {onEnd: () => ++ends});
+  const open = await sessions.get('a');
+  assert.ok(sessions.isOpen(open));
+  sessions.ended('another');
+  sessions.ended(undefined);
+  assert.equal(ends, 0);
+  sessions.ended(open.id);
+  assert.equal(ends, 1);
+  assert.ok(!sessions.isOpen(open) && !sessions.has('a'));
+  await sessions.endAll();
+  sessions.endPrivate();
+  sessions.forgetAll();
+  assert.equal(ends, 4);
+});
+
+test('one that asks for session after session is held back', async () => {
+  const agent = fakeAgent();
+  const sessions = sessionsOf(agent,
+      {limit: new RateLimit({burst: 2, perSecond: 0, now: () => 0})});
+  const ask = (key, asker) => sessions.get(key, asker);
+  await ask('c/1', 'https://evil.example');
+  await ask('c/2', 'https://evil.example');
+  assert.equal((await failureOf(ask('c/3', 'https://evil.example'))).reason,
+      'rate_limited');
+  await ask('c/2', 'https://evil.example');  // Open already.
+  await ask('c/3', 'https://a.example');
+  assert.equal(agent.opened.length, 3);
+});
+
 const ACTION = {key: 'k', name: 'http:GET', resource: 'https://a.example/?q=1',
   purpose: 'p', who: 'w'};
 
 function authorizerOf(answers, approves = true, words = []) {
   const agent = fakeAgent();
   const asked = [];
-  agent.authorize = async () => {
+  agent.authorize = async (id, action) => {
+    agent.last = action;
     const answer = answers.shift();
     if (answer instanceof Error) throw answer;
     return answer;
@@ -223,6 +318,52 @@ test('a permit comes with its session', async () => {
   assert.equal(session.id, 's1');
   const shown = JSON.stringify(history.list());
   assert.ok(shown.includes('"permit"') && !shown.includes('q=1'), shown);
+});
+
+test('the evidence names the origin that asked', async () => {
+  const {authorizer, agent} = authorizerOf(
+      [{decision: 'permit'}, {decision: 'permit'}, {decision: 'permit'}]);
+  await authorizer.permit({...ACTION, initiator: 'https://evil.example'});
+  assert.equal(agent.last.taskId, 'from https://evil.example p k');
+  await authorizer.permit(
+      {...ACTION, initiator: `https://${'x'.repeat(250)}.example`});
+  assert.equal(agent.last.taskId.length, 240);
+  await authorizer.permit(ACTION);
+  assert.equal(agent.last.taskId, undefined);
+  const sent = [];
+  await new Agent({request: async (verb, fields) => {
+    sent.push(fields);
+    return {authorize: {}};
+  }}).authorize('s', {...ACTION, taskId: 'from x'});
+  assert.equal(sent[0].task_id, 'from x');
+});
+
+test('what comes too late is no permit, and not recorded as one', async () => {
+  const {authorizer, history} = authorizerOf([{decision: 'permit'}]);
+  const late = {...ACTION, deadline: {over: true}};
+  assert.equal((await failureOf(authorizer.permit(late))).reason, 'timeout');
+  assert.deepEqual(history.list(), []);
+});
+
+test('whoever only observes asks nobody', async () => {
+  const {authorizer, asked, history} = authorizerOf([NEEDED]);
+  assert.equal((await failureOf(
+      authorizer.permit({...ACTION, observe: true}))).reason,
+  'approval_required');
+  assert.deepEqual(asked, []);
+  assert.equal(history.list()[0].outcome, 'observed');
+});
+
+test('a person may take longer than the agent', async () => {
+  const steps = [];
+  const {authorizer} = authorizerOf([NEEDED, {decision: 'permit'}]);
+  authorizer.approvals.ask = async () => {
+    steps.push('asked');
+    return {approved: true, here: true};
+  };
+  await authorizer.permit({...ACTION, deadline: {over: false,
+    stop: () => steps.push('stop'), restart: () => steps.push('restart')}});
+  assert.deepEqual(steps, ['stop', 'asked', 'restart']);
 });
 
 test('a denial is a failure with the agent’s words', async () => {
@@ -424,13 +565,14 @@ const PERMIT = {answer: {decision: 'permit', receipt: 'secret', grant: 'secret',
   actionDigest: 'AA==', requestDigest: 'AQ==', sequence: '7',
   approvalGrade: 'prompt'}, session: {}};
 
-function bridgeOf({limit = new RateLimit({burst: 100, perSecond: 1})} = {}) {
+function bridgeOf({limit = new RateLimit({burst: 100, perSecond: 1}), ...more} =
+{}) {
   const permitted = [];
   const parked = new Parked();
   const bridge = new Bridge({parked, limit,
     policies: {ready: Promise.resolve(), policy: readPolicy({
       page_api: [{origins: ['https://agent.example']}],
-      agent_extensions: ['good']})},
+      agent_extensions: ['good'], rules: [], ...more})},
     authorizer: {permit: async (action) => {
       permitted.push(action);
       return PERMIT;
@@ -449,8 +591,37 @@ test('a page of an allowed origin is told the decision and nothing secret',
       assert.equal(answer.result.sequence, 7);
       assert.equal(answer.result.approvalGrade, 'prompt');
       assert.ok(!JSON.stringify(answer).includes('secret'));
-      assert.equal(parked.byKey.size, 1);
+      assert.equal(parked.entries.length, 1);
     });
+
+test('a page’s action is what the rules make of its request', async () => {
+  const {bridge, permitted} = bridgeOf({
+    session: {purpose: 'work', boundaries: ['https://agent.example/c/{id}']},
+    rules: [{match: ['https://a.example/pay/*'], purpose: 'pay', query: 'omit',
+      audience: 'urn:bank'},
+    {match: ['https://a.example/form'], unbound_body: 'refuse'},
+    {match: ['https://a.example/broken'], dpop: 'yes'},
+    {match: ['https://a.example/*']}]});
+  const ask = (more) => bridge.fromPage(
+      {...ASKED, purpose: 'harmless', ...more}, PAGE);
+  await ask({resource: 'https://a.example/pay/1?to=me'});
+  await ask({name: 'http:GET', requestDigest: undefined});
+  const [pay, get] = permitted;
+  assert.deepEqual([pay.resource, pay.purpose, pay.audience, pay.key,
+    pay.initiator], ['https://a.example/pay/1', 'pay', 'urn:bank',
+    'profile 0:agent.example/1', 'https://agent.example']);
+  assert.equal(get.purpose, 'work');
+  assert.equal(get.sha256.length, 32);
+  for (const [resource, reason] of [
+    ['https://a.example/form', 'body_unbound'],
+    ['https://a.example/broken', 'policy_invalid']]) {
+    const answer = await ask({resource, requestDigest: undefined});
+    assert.equal(answer.error.reason, reason);
+  }
+  // What is no request of the browser's says for itself why.
+  await ask({name: 'mcp:tools/call'});
+  assert.equal(permitted.at(-1).purpose, 'harmless');
+});
 
 test('a page of another origin is refused, whatever it says of itself',
     async () => {

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 
 import {FakeEvent, failureOf, settled, sha256Hex} from './support.mjs';
-import {bodyDigest} from '../../../agent/extension/src/body.js';
+import {bodyDigest, emptyBody} from '../../../agent/extension/src/body.js';
+import {Deadline} from '../../../agent/extension/src/deadline.js';
 import {Failure} from '../../../agent/extension/src/failure.js';
 import {History} from '../../../agent/extension/src/history.js';
 import {Interceptor} from '../../../agent/extension/src/interceptor.js';
@@ -11,6 +12,7 @@ import {Parked} from '../../../agent/extension/src/parked.js';
 import {ProofPool} from '../../../agent/extension/src/pool.js';
 import {readPolicy} from '../../../agent/extension/src/policy.js';
 import {requestsWait} from '../../../agent/extension/src/probe.js';
+import {RateLimit} from '../../../agent/extension/src/rate_limit.js';
 import {Prover, withProof} from '../../../agent/extension/src/prover.js';
 import {resourceOf} from '../../../agent/extension/src/resource.js';
 
@@ -52,6 +54,15 @@ test('a request that cannot have a body binds an empty one', async () => {
   const empty = await sha256Hex(new Uint8Array());
   for (const method of ['GET', 'HEAD']) {
     assert.equal(hex(await bodyDigest({method})), empty);
+  }
+});
+
+test('a preflight binds an empty body, another OPTIONS does not', () => {
+  const asks = [{name: 'Access-Control-Request-Method', value: 'POST'}];
+  assert.equal(emptyBody({method: 'OPTIONS', requestHeaders: asks}).length, 32);
+  for (const other of [{method: 'OPTIONS'}, {method: 'OPTIONS', requestHeaders:
+      [{name: 'Accept', value: '*'}]}, {method: 'POST', requestHeaders: asks}]) {
+    assert.equal(emptyBody(other), undefined);
   }
 });
 
@@ -140,9 +151,10 @@ test('no proof is made of what cannot be one', async () => {
 
 test('what a page asked for beforehand is used once, for that alone', async () => {
   let now = 0;
-  const parked = new Parked(() => now);
-  const action = {name: 'http:POST', resource: 'https://a.example/x?q=1',
-    sha256: undefined, audience: 'https://a.example'};
+  const parked = new Parked({now: () => now});
+  const action = {key: 'profile', name: 'http:POST', purpose: 'fallback',
+    resource: 'https://a.example/x?q=1', sha256: undefined,
+    audience: 'https://a.example'};
   const permit = {answer: {...PERMIT, receipt: 'parked'}, session: {id: 's'}};
   const {prover, asked} = proverOf({parked});
   const first = async (more = {}) => (await prover.headersFor(
@@ -152,12 +164,31 @@ test('what a page asked for beforehand is used once, for that alone', async () =
   assert.equal(await first({initiator: 'https://b.example'}), 'a.b.c');
   assert.equal(await first({method: 'PUT'}), 'a.b.c');
   assert.equal(await first({sha256: new Uint8Array(32)}), 'a.b.c');
+  assert.equal(await first({key: 'private'}), 'a.b.c');
+  assert.equal(await first({rule: ruleOf({purpose: 'pay'})}), 'a.b.c');
+  assert.equal(await first({rule: ruleOf({audience: 'urn:b'})}), 'a.b.c');
   assert.equal(await first(), 'parked');
   assert.equal(await first(), 'a.b.c');
+  // Two that are alike are two.
+  parked.put('https://a.example', action, permit);
+  parked.put('https://a.example', action, permit);
+  assert.deepEqual([await first(), await first(), await first()],
+      ['parked', 'parked', 'a.b.c']);
   parked.put('https://a.example', action, permit);
   now = 60_000;
   assert.equal(await first(), 'a.b.c');
-  assert.equal(asked.length, 5);
+  assert.equal(asked.length, 9);
+});
+
+test('a permit of a session that is over is not used', () => {
+  const open = new Set(['s']);
+  const parked = new Parked({isOpen: ({id}) => open.has(id)});
+  const action = {key: 'k', name: 'http:GET', resource: 'r', purpose: 'p'};
+  parked.put('o', action, {session: {id: 's'}});
+  open.clear();
+  assert.equal(parked.take('o', action), undefined);
+  open.add('s');
+  assert.equal(parked.take('o', action), undefined);
 });
 
 // -- the listener --------------------------------------------------------------
@@ -168,7 +199,8 @@ const DETAILS = {requestId: '1', method: 'POST', url: 'https://a.example/x',
 
 function interceptorOf({managed = {rules: [{match: ['https://a.example/*']}]},
   headersFor = async () => [{name: 'Sec-Device-Proof', value: 'p'}],
-  stopped = () => {}} = {}) {
+  stopped = () => {}, limit = {take: () => true}, open = true,
+  tabUrl = async () => 'https://a.example/c/1'} = {}) {
   const requests = [];
   const notices = [];
   const history = new History();
@@ -179,13 +211,13 @@ function interceptorOf({managed = {rules: [{match: ['https://a.example/*']}]},
   const interceptor = new Interceptor({
     policies: {policy: readPolicy(managed), ready: Promise.resolve()},
     prover: {headersFor: prove}, pool: new ProofPool({fetchProof: prove}),
-    sessions: {endAll: () => requests.push('end')},
-    notices: {stopped: (details, failure) => {
+    sessions: {endAll: () => requests.push('end'), has: () => open},
+    notices: {stopped: (details, failure, texts) => {
       notices.push(failure);
+      failure.shown = texts;
       stopped();
     }, ready: (details) => notices.push(details)},
-    history, approvals: {sinceAsked: () => Infinity},
-    tabUrl: async () => 'https://a.example/c/1',
+    history, limit, tabUrl,
   });
   interceptor.loaded = true;
   return {interceptor, requests, notices, history};
@@ -247,9 +279,99 @@ test('a proof that never comes stops the request in time', async (t) => {
       {headersFor: () => new Promise(() => {})});
   const answer = interceptor.onBeforeSendHeaders(DETAILS);
   for (let i = 0; i < 10; ++i) await Promise.resolve();
-  t.mock.timers.tick(4000);
+  t.mock.timers.tick(2000);
   assert.deepEqual(await answer, {cancel: true});
   assert.equal(notices[0].reason, 'timeout');
+});
+
+const turns = async () => {
+  for (let i = 0; i < 20; ++i) await Promise.resolve();
+};
+
+test('nothing that a proof waits for hangs: body, tab, session', async (t) => {
+  t.mock.timers.enable({apis: ['setTimeout']});
+  const never = new Promise(() => {});
+  for (const [how, ms, body] of [
+    [{}, 2000, never],
+    [{tabUrl: () => never, managed: {rules: [{match: ['https://a.example/*']}],
+      session: {boundaries: ['https://a.example/c/{id}']}}}, 2000],
+    [{open: false, headersFor: () => never}, 4000],
+  ]) {
+    const {interceptor, notices} = interceptorOf(how);
+    if (body) interceptor.bodies.set(DETAILS.requestId, body);
+    let answer;
+    void interceptor.onBeforeSendHeaders(DETAILS).then((a) => {
+      answer = a;
+    });
+    await turns();
+    t.mock.timers.tick(ms - 1);
+    await turns();
+    assert.equal(answer, undefined);
+    t.mock.timers.tick(1);
+    await turns();
+    assert.deepEqual(answer, {cancel: true});
+    assert.equal(notices[0].reason, 'timeout');
+  }
+});
+
+test('one request’s deadline stands still while its user is asked', async (t) => {
+  t.mock.timers.enable({apis: ['setTimeout']});
+  const asked = new Deadline(2000);
+  const other = new Deadline(2000);
+  asked.stop();
+  t.mock.timers.tick(60_000);
+  assert.deepEqual([asked.over, other.over], [false, true]);
+  asked.restart();
+  t.mock.timers.tick(2000);
+  assert.ok(asked.over);
+  assert.equal((await failureOf(asked.within(new Promise(() => {})))).reason,
+      'timeout');
+});
+
+test('a policy that cannot be read in time stops what it may protect',
+    async (t) => {
+      t.mock.timers.enable({apis: ['setTimeout']});
+      const {interceptor, notices} = interceptorOf({managed: {}});
+      interceptor.loaded = false;
+      interceptor.policies.ready = new Promise(() => {});
+      const answer = interceptor.onBeforeSendHeaders(DETAILS);
+      t.mock.timers.tick(2000);
+      assert.deepEqual(await answer, {cancel: true});
+      assert.equal(notices[0].reason, 'timeout');
+    });
+
+test('a flood of one initiator is stopped, and others are not', async () => {
+  const {interceptor, notices} = interceptorOf(
+      {limit: new RateLimit({burst: 3, perSecond: 0})});
+  const from = (initiator) =>
+    interceptor.onBeforeSendHeaders({...DETAILS, initiator});
+  for (let i = 0; i < 5; ++i) await from('https://evil.example');
+  assert.deepEqual(notices.map((n) => n.reason),
+      ['rate_limited', 'rate_limited']);
+  assert.ok((await from('https://a.example')).requestHeaders);
+});
+
+test('a rule may name the origins whose pages may send requests', async () => {
+  const {interceptor, notices} = interceptorOf({managed: {rules: [
+    {match: ['https://a.example/*'], initiators: ['https://a.example']}]}});
+  const from = (initiator, type = 'xmlhttprequest') =>
+    interceptor.onBeforeSendHeaders({...DETAILS, initiator, type});
+  assert.ok((await from('https://a.example')).requestHeaders);
+  assert.ok((await from(undefined, 'main_frame')).requestHeaders);
+  for (const [initiator, type] of [['https://evil.example'], ['null'],
+    [undefined], ['https://evil.example', 'main_frame']]) {
+    assert.deepEqual(await from(initiator, type), {cancel: true});
+  }
+  assert.ok(notices.every((n) => n.reason === 'origin_not_allowed'));
+});
+
+test('a stopped request shows the policy’s texts', async () => {
+  const {interceptor, notices} = interceptorOf({
+    managed: {texts: {blocked: 'Ask Ada.'},
+      rules: [{match: ['https://a.example/*']}]},
+    headersFor: () => Promise.reject(new Failure('timeout'))});
+  await interceptor.onBeforeSendHeaders(DETAILS);
+  assert.equal(notices[0].shown.blocked, 'Ask Ada.');
 });
 
 test('observe lets go and records', async () => {
@@ -259,7 +381,7 @@ test('observe lets go and records', async () => {
   assert.equal(await interceptor.onBeforeSendHeaders(
       {...DETAILS, url: 'https://a.example/x?secret=1'}), undefined);
   assert.equal(notices.length, 0);
-  assert.equal(history.list()[0].outcome, 'observed');
+  assert.deepEqual(history.list().map((e) => e.outcome), ['observed']);
   assert.ok(!JSON.stringify(history.list()).includes('secret'));
 });
 
@@ -289,15 +411,63 @@ test('conversation, private window and container are different keys', async () =
   await interceptor.onBeforeSendHeaders({...DETAILS, cookieStoreId: 'box-2'});
   await interceptor.onBeforeSendHeaders(
       {...DETAILS, url: 'https://a.example/c/2'});
-  assert.deepEqual(requests.map((r) => r.key),
-      ['profile 1', 'private 1', 'profile box-2 1', 'profile 2']);
+  const at = '0:a.example';
+  assert.deepEqual(requests.map((r) => r.key), [`profile ${at}/1`,
+    `private ${at}/1`, `profile box-2 ${at}/1`, `profile ${at}/2`]);
 });
 
-test('an address that policy names ends the sessions', () => {
-  const {interceptor, requests} = interceptorOf({managed: {
+test('a request of no tab shares its session with its initiator alone',
+    async () => {
+      const managed = {rules: [{match: ['https://a.example/*']}],
+        session: {boundaries: ['https://a.example/c/{id}']}};
+      const noTab = () => Promise.reject(new Error('No tab with id: -1.'));
+      const {interceptor, requests} = interceptorOf({managed, tabUrl: noTab});
+      const from = (more) =>
+        interceptor.onBeforeSendHeaders({...DETAILS, tabId: -1, ...more});
+      await from({});
+      await from({initiator: 'https://b.example'});
+      await from({initiator: undefined});
+      await from({type: 'main_frame'});
+      assert.deepEqual(requests.map((r) => r.key),
+          ['profile by https://a.example', 'profile by https://b.example',
+            'profile by nobody', 'profile']);
+    });
+
+test('an address that policy names ends the sessions, and once more when it ' +
+     'was answered', () => {
+  const {interceptor, requests} = interceptorOf({managed: {rules: [],
     session: {end_on: ['https://a.example/logout']}}});
-  interceptor.onBeforeRequest({...DETAILS, url: 'https://a.example/logout'});
+  const logout = {...DETAILS, url: 'https://a.example/logout?all'};
+  interceptor.onBeforeRequest(logout);
   assert.deepEqual(requests, ['end']);
+  interceptor.onDone({...DETAILS, requestId: '2'});
+  assert.deepEqual(requests, ['end']);
+  interceptor.onDone(logout);
+  interceptor.onDone(logout);
+  assert.deepEqual(requests, ['end', 'end']);
+});
+
+test('a logout that wakes the worker waits for the policy', async () => {
+  const {interceptor, requests} = interceptorOf({managed: {}});
+  let arrive;
+  interceptor.loaded = false;
+  interceptor.policies.ready = new Promise((resolve) => {
+    arrive = resolve;
+  });
+  interceptor.onBeforeRequest({...DETAILS, url: 'https://a.example/logout'});
+  interceptor.policies.policy = readPolicy({rules: [],
+    session: {end_on: ['https://a.example/logout']}});
+  arrive();
+  await settled();
+  assert.deepEqual(requests, ['end']);
+});
+
+test('the body of a request that is never sent is not kept', () => {
+  const {interceptor} = interceptorOf();
+  interceptor.onBeforeRequest({...DETAILS, requestBody: raw('abc')});
+  assert.equal(interceptor.bodies.size, 1);
+  interceptor.onDone(DETAILS);
+  assert.equal(interceptor.bodies.size, 0);
 });
 
 test('where no listener can wait the first request is stopped, the next has ' +
@@ -318,6 +488,41 @@ test('where no listener can wait the first request is stopped, the next has ' +
   }
   assert.deepEqual(values, ['p1', 'p2', 'p3']);
 });
+
+test('where no listener can wait the next request is told why there is no ' +
+     'proof', async () => {
+  let error = Object.assign(new Failure('policy_denied', {message: 'No.'}),
+      {inHistory: true});
+  const {interceptor, notices, history} = interceptorOf({headersFor: async () => {
+    if (error) throw error;
+    return [];
+  }});
+  interceptor.waits = false;
+  for (let i = 0; i < 2; ++i) {
+    interceptor.onBeforeSendHeaders(DETAILS);
+    await settled();
+  }
+  assert.deepEqual(notices.map((n) => n.reason), ['not_ready', 'policy_denied']);
+  assert.equal(notices[1].message, 'No.');
+  assert.equal(history.list().length, 2);
+  error = undefined;
+  interceptor.onBeforeSendHeaders(DETAILS);
+  await settled();
+  assert.ok(interceptor.onBeforeSendHeaders(DETAILS).requestHeaders);
+});
+
+test('where no listener can wait a GET is bound, and refuse stops what is not',
+    async () => {
+      const {interceptor, requests, notices} = interceptorOf({managed: {rules: [
+        {match: ['https://a.example/*'], unbound_body: 'refuse'}]}});
+      interceptor.waits = false;
+      interceptor.onBeforeSendHeaders({...DETAILS, method: 'GET'});
+      interceptor.onBeforeSendHeaders(DETAILS);
+      await settled();
+      assert.deepEqual(requests.map((r) => r.sha256?.length), [32]);
+      assert.deepEqual(notices.slice(0, 2).map((n) => n.reason),
+          ['not_ready', 'body_unbound']);
+    });
 
 test('where no listener can wait nothing waits for the policy either', () => {
   const {interceptor} = interceptorOf();
@@ -358,8 +563,18 @@ test('a pooled proof that is too old is not used', async () => {
   let now = 0;
   const pool = new ProofPool({fetchProof: async () => ['h'], now: () => now});
   const request = {key: 'k', method: 'GET', url: new URL('https://a.example/')};
-  assert.equal(pool.take(request), undefined);
+  assert.equal(pool.take(request).headers, undefined);
   await settled();
   now = 46_000;
-  assert.equal(pool.take(request), undefined);
+  assert.equal(pool.take(request).headers, undefined);
+});
+
+test('a proof that comes after the pool was cleared is not used', async () => {
+  const pool = new ProofPool({fetchProof: async () => ['h']});
+  const request = {key: 'k', method: 'GET', url: new URL('https://a.example/')};
+  pool.take(request);
+  pool.clear();
+  pool.take({...request, url: new URL('https://a.example/2')});
+  await settled();
+  assert.equal(pool.take(request).headers, undefined);
 });

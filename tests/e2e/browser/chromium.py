@@ -205,7 +205,8 @@ def test_conversations_and_restarts_have_sessions_of_their_own():
                 expect(rig.fetch(browser, f"/in-{name}") == 200)
             sessions = rig.page_state(browser)["sessions"]
             keys = {s["key"] for s in sessions}
-            expect({"profile alpha", "profile beta"} <= keys, keys)
+            here = f"profile 0:{rig.origin.removeprefix('http://')}"
+            expect({f"{here}/alpha", f"{here}/beta"} <= keys, keys)
             open_now = rig.daemon_answers()["sessions"]
             expect(open_now >= 2, open_now)
         # The browser's end is theirs.
