@@ -114,7 +114,7 @@ class Chromium(Browser):
                                 "goog:chromeOptions": options}}})
             self.session = f"/session/{made['sessionId']}"
             self.http("POST", f"{self.session}/timeouts", {"script": 60_000,
-                                                           "pageLoad": 60_000})
+                                                           "pageLoad": 30_000})
         except BaseException:
             self.stop()
             raise
@@ -204,7 +204,7 @@ class Firefox(Browser):
             self.receive()
             self.send("WebDriver:NewSession", {})
             self.send("WebDriver:SetTimeouts", {"script": 60_000,
-                                                "pageLoad": 60_000})
+                                                "pageLoad": 30_000})
         except BaseException:
             self.stop()
             raise
