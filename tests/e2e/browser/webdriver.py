@@ -106,6 +106,7 @@ class Chromium(Browser):
                    "enableExtensionTargets": True, "args": [
             "--headless=new", "--no-sandbox", "--disable-gpu",
             "--no-first-run", "--disable-component-update", "--disable-sync",
+            "--noerrdialogs",  # Nobody would answer them.
             f"--user-data-dir={self.profile}", *arguments]}
         try:
             self.wait_for_driver()
