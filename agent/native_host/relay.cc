@@ -110,7 +110,7 @@ Status Relay::Connect() {
                           socket_path_, std::chrono::milliseconds(0)));
   daemon_.emplace(std::move(connection));
   from_daemon_ = FrameDecoder(kMaxClientFrame);
-  const Status watched = loop_.Add(
+  Status watched = loop_.Add(
       daemon_->handle(), [this] { OnDaemonReadable(); },
       [this] { FlushDaemon(); });
   if (!watched.has_value()) {

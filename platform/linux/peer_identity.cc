@@ -240,7 +240,7 @@ Result<bool> PinnedPeer::IsOutsideOf(const PinnedPeer& root) const {
 }
 
 Result<bool> PinnedPeer::HasChildren() const {
-  const Result<bool> has = platform::HasChildren(state_->pid);
+  Result<bool> has = platform::HasChildren(state_->pid);
   CS_RETURN_IF_ERROR(CheckAlive(state_->process.get()));
   return has;
 }

@@ -123,6 +123,7 @@ std::string BundleMaker::SignToken(std::string_view typ,
 v1::LedgerProof BundleMaker::Prove(const std::vector<std::string>& entries,
                                    uint64_t index) const {
   std::vector<Sha256Digest> leaves;
+  leaves.reserve(entries.size());
   for (const std::string& entry : entries) {
     leaves.push_back(
         statement::LeafHash(StatementType::kLedgerEntry, AsBytes(entry)));

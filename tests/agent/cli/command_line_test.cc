@@ -39,7 +39,7 @@ TEST_F(CommandLineTest, RefusesWhatItDoesNotUnderstand) {
   struct {
     std::vector<std::string> arguments;
     const char* says;
-  } const kCases[] = {
+  } const cases[] = {
       {{}, "Usage:"},
       {{"statsu"}, "Did you mean 'status'?"},
       {{"session"}, "subcommand"},
@@ -68,7 +68,7 @@ TEST_F(CommandLineTest, RefusesWhatItDoesNotUnderstand) {
       {{"authorize", "--task", "\xed\xa0\x80"}, "--task: not valid UTF-8"},
       {{"run", "--purpose", "\xff", "--", "true"}, "not valid UTF-8"},
   };
-  for (const auto& test : kCases) {
+  for (const auto& test : cases) {
     const Ran ran = Cli(test.arguments);
     EXPECT_EQ(ran.exit_code, 2) << test.says;
     EXPECT_THAT(ran.err, HasSubstr(test.says));
@@ -301,10 +301,10 @@ TEST_F(CommandLineTest, RunEndsAsItsChildWasEnded) {
 TEST_F(CommandLineTest, RunForwardsASignal) {
   Answer(OpenAndClose);
   // The child kills its parent, which passes the signal back.
-  const Ran ran =
-      Cli({"run", "--purpose", "t", "--", "sh", "-c",
-           "trap 'echo caught; exit 7' TERM; kill -TERM $PPID; "
-           "i=0; while [ $i -lt 100 ]; do sleep 0.05; i=$((i + 1)); done"});
+  const std::string script =
+      "trap 'echo caught; exit 7' TERM; kill -TERM $PPID; "
+      "i=0; while [ $i -lt 100 ]; do sleep 0.05; i=$((i + 1)); done";
+  const Ran ran = Cli({"run", "--purpose", "t", "--", "sh", "-c", script});
   EXPECT_EQ(ran.exit_code, 7);
   EXPECT_EQ(ran.out, "caught\n");
 }

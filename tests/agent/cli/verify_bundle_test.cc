@@ -291,7 +291,8 @@ const std::string kOther(32, 'o');
 
 const Change kChanges[] = {
     {"record with a foreign AK name", Part::kDeviceRecord, "ak_not_bound",
-     Rerecord([](auto& r) { r.set_ak_name("\0\x0b" + kOther); })},
+     Rerecord(
+         [](auto& r) { r.set_ak_name(std::string("\0\x0b", 2) + kOther); })},
     {"record that names no EK", Part::kDeviceRecord, "malformed_evidence",
      Rerecord([](auto& r) { r.set_certified_ek(3); })},
     {"record without certificate", Part::kEkChain, "ek_cert_missing",
@@ -513,7 +514,7 @@ TEST(VerifyBundleTest, RejectsABundleThatIsNotTheWholeOfAnAction) {
   struct {
     const char* lacks;  // The first required part that is absent.
     std::function<void(EvidenceBundle&)> clear;
-  } const kCases[] = {
+  } const cases[] = {
       {"session_quote",  // Only the device record is left.
        [](EvidenceBundle& b) {
          EvidenceBundle alone;
@@ -537,7 +538,7 @@ TEST(VerifyBundleTest, RejectsABundleThatIsNotTheWholeOfAnAction) {
       {"session_entry", [](EvidenceBundle& b) { b.clear_session_entry(); }},
       {"decision_entry", [](EvidenceBundle& b) { b.clear_decision_entry(); }},
   };
-  for (const auto& test : kCases) {
+  for (const auto& test : cases) {
     EvidenceBundle bundle = SharedBundle();
     test.clear(bundle);
     const BundleReport report = Verify(bundle);

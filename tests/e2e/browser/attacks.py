@@ -139,7 +139,7 @@ def ask_if_there(ask):
 
 def test_our_pages_cannot_be_framed_or_asked_by_a_page():
     with plain_chromium() as (rig, browser):
-        browser.go(f"{rig.origin}/open/blank")
+        rig.go_blank(browser)
         page = f"chrome-extension://{rig.extension}/ui/approval.html"
         try:
             found = browser.run("return (await fetch(args[0])).status", page)
@@ -320,7 +320,7 @@ def test_an_unpacked_copy_with_our_id_is_not_loaded():
         policy.write_text(json.dumps(content))
         with rig.chromium(f"--load-extension={copy}", ready=False) as browser:
             time.sleep(5)
-            browser.go(f"{rig.origin}/open/blank")
+            rig.go_blank(browser)
             expect(rig.fetch(browser, "/copy") == 401, "the copy gave a proof")
 
 

@@ -20,8 +20,7 @@ import chat_app  # noqa: E402
 import own_etc  # noqa: E402
 import rig  # noqa: E402
 from rig import BIN, SOURCE, Rig, Skip, expect, free_port, until  # noqa: E402
-from webdriver import (BrowserError, Chromium, Firefox,  # noqa: E402
-                       ScriptError)
+from webdriver import BrowserError, Chromium, Firefox, ScriptError  # noqa: E402
 
 INSTALLERS = SOURCE / "installers/browser"
 sys.path.insert(0, str(INSTALLERS))
@@ -197,19 +196,30 @@ class BrowserRig(Rig):
     def wait_until_ready(self, browser):
         """The extension is there and has its policy, which takes a browser
         some seconds on its first start."""
-        browser.go(f"{self.origin}/open/blank")
+        self.go_blank(browser)
         self.comes_to(browser, "/ready", 200)
 
     def reload_policies(self, browser):
         browser.go("chrome://policy")
         browser.run("chrome.send('reloadPolicies')")  # What its button does.
-        browser.go(f"{self.origin}/open/blank")
+        self.go_blank(browser)
+
+    def go_blank(self, browser):
+        """To a page that the extension has no part in. On a busy machine a
+        new browser's first page may never load, though the next one does."""
+        for left in (2, 1, 0):
+            try:
+                browser.go(f"{self.origin}/open/blank")
+                return
+            except BrowserError as error:
+                if left == 0 or "timeout" not in str(error).lower():
+                    raise
 
     def go_where_pages_may_ask(self, browser):
         """To a page that has `countersign`: the extension places it there a
         moment after it has its policy."""
         def there():
-            browser.go(f"{self.origin}/open/blank")
+            self.go_blank(browser)
             return browser.run("return (window.wrappedJSObject ?? window)"
                                ".countersign !== undefined")
         until(there, PATIENCE_S, "the page's API")
@@ -312,7 +322,7 @@ def plain_chromium():
                 _plain.enter_context(made.all_up().chromium()))
         made, browser = _plain_parts
         made.gateway.seen.clear()
-        browser.go(f"{made.origin}/open/blank")
+        made.go_blank(browser)
         yield made, browser
     except BaseException:
         made = _plain_parts[0] if _plain_parts else None

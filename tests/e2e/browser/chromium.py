@@ -128,7 +128,7 @@ def test_the_chat_is_refused_without_the_extension_and_after_a_revocation():
         for path in pathlib.Path("/etc/chromium/policies/managed").iterdir():
             path.unlink()
         with rig.chromium(ready=False) as browser:
-            browser.go(f"{rig.origin}/open/blank")
+            rig.go_blank(browser)
             expect(rig.fetch(browser, "/chat", method="POST", body="c") == 401)
             expect(rig.seen("/chat")[-1]["reason"] == "no_proof")
 
@@ -232,7 +232,7 @@ def test_a_new_version_installs_itself():
             except ScriptError:
                 return None
         until(lambda: version() == "0.1.1", PATIENCE_S, "the new version")
-        browser.go(f"{rig.origin}/open/blank")
+        rig.go_blank(browser)
         rig.comes_to(browser, "/updated", 200)
 
 

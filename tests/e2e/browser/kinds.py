@@ -67,7 +67,7 @@ def arrives(rig, browser, path, act):
 
 
 def every_kind_is_proven(rig, browser, unbound=frozenset(UNBOUND)):
-    browser.go(f"{rig.origin}/open/blank")
+    rig.go_blank(browser)
     for path, script in KINDS.items():
         # What is stopped says nothing at all to some pages.
         limited = (f"await Promise.race([(async () => {{ {script} }})(),"

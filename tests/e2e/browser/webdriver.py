@@ -108,6 +108,7 @@ class Chromium(Browser):
                    "enableExtensionTargets": True, "args": [
             "--headless=new", "--no-sandbox", "--disable-gpu",
             "--no-first-run", "--disable-component-update", "--disable-sync",
+            "--noerrdialogs",  # Nobody would answer them.
             f"--user-data-dir={self.profile}", *arguments]}
         try:
             self.wait_for_driver()
@@ -116,7 +117,7 @@ class Chromium(Browser):
                                 "goog:chromeOptions": options}}})
             self.session = f"/session/{made['sessionId']}"
             self.http("POST", f"{self.session}/timeouts", {"script": 60_000,
-                                                           "pageLoad": 60_000})
+                                                           "pageLoad": 30_000})
         except BaseException:
             self.stop()
             raise
@@ -206,7 +207,7 @@ class Firefox(Browser):
             self.receive()
             self.send("WebDriver:NewSession", {})
             self.send("WebDriver:SetTimeouts", {"script": 60_000,
-                                                "pageLoad": 60_000})
+                                                "pageLoad": 30_000})
         except BaseException:
             self.stop()
             raise
