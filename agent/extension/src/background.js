@@ -98,6 +98,8 @@ const {EXTRA_HEADERS} = api.webRequest.OnBeforeSendHeadersOptions ?? {};
 api.webRequest.onBeforeSendHeaders.addListener(
     (details) => interceptor.onBeforeSendHeaders(details), everywhere,
     ['blocking', 'requestHeaders', ...(EXTRA_HEADERS ? [EXTRA_HEADERS] : [])]);
+api.webRequest.onErrorOccurred.addListener(
+    ({requestId}) => approvals.requestGone(requestId), everywhere);
 
 void requestsWait(api, (wait) => {
   interceptor.waits = wait;
@@ -117,7 +119,7 @@ api.runtime.onMessage.addListener((message, sender, respond) => {
     return false;
   }
   serve(message, {agent, policies, sessions, history, notices, approvals,
-    interceptor}).then(respond, (error) => {
+    interceptor}, sender).then(respond, (error) => {
     respond({error: Failure.of(error).plain()});
   });
   return true;

@@ -31,6 +31,8 @@ export class Prover {
       sha256: request.sha256,
       audience: rule.audience ?? originOf(url),
       who: request.who,
+      requestId: request.requestId,
+      navigates: request.navigates,
       texts: rule.texts,
     };
     const {answer, session} =
