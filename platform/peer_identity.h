@@ -39,7 +39,9 @@ struct ExecutableFile {
 
 // Does its path lead to this very file here, too? A process may have a view of
 // the file system of its own, and there give its program any name. Looks at the
-// path, which may take long: never on the event loop.
+// path, which may take long, and without end where a network file system's
+// server is gone (as reading the executable may, see ExecutableHasher): never
+// on the event loop.
 [[nodiscard]] bool PathLeadsTo(const ExecutableFile& file);
 
 struct ParentProcess {

@@ -161,7 +161,7 @@ int Main(std::vector<std::string> arguments) {
     return FlushData(0);
   } catch (const CLI::CallForVersion&) {
     std::fputs((app.version() + "\n").c_str(), stdout);
-    return 0;
+    return FlushData(0);
   } catch (const CLI::ParseError& error) {
     return FailParse(app, error, context.output);
   }

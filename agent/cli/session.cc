@@ -99,8 +99,10 @@ void AddOpen(CLI::App& session, Context& context) {
                    "Seconds; the service may give less")
       ->check(CLI::Validator(
           [](const std::string& text) {  // On the wire 0 asks for the default.
-            return text == "0" ? "a session lasts at least 1 second"
-                               : std::string();
+            uint32_t seconds = 1;
+            const bool none =
+                CLI::detail::lexical_cast(text, seconds) && seconds == 0;
+            return none ? "a session lasts at least 1 second" : std::string();
           },
           ""))
       ->type_name("S");

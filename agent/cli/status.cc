@@ -12,6 +12,12 @@ std::string StateOf(const v1::ErrorInfo& error, bool failed) {
   return error.message() + " " + error.remedy();
 }
 
+// One word for programs.
+const char* TpmWord(const v1::StatusResponse& status) {
+  if (status.has_tpm_error()) return "failed";
+  return status.tpm_not_opened() ? "not_opened" : "ok";
+}
+
 Json ErrorOrNull(bool has, const v1::ErrorInfo& error) {
   if (!has) return nullptr;
   return ErrorJson(FromErrorInfo(error));
@@ -28,6 +34,7 @@ void PrintAsJson(const v1::StatusResponse& status, const Output& output) {
        {"uplink_connected", status.uplink_connected()},
        {"device_error",
         ErrorOrNull(status.has_device_error(), status.device_error())},
+       {"tpm", TpmWord(status)},
        {"tpm_error", ErrorOrNull(status.has_tpm_error(), status.tpm_error())},
        {"service_error",
         ErrorOrNull(status.has_service_error(), status.service_error())},
@@ -54,7 +61,10 @@ void PrintForPeople(const v1::StatusResponse& status, const Output& output) {
                status.uplink_connected()
                    ? StateOf(status.service_error(), status.has_service_error())
                    : "countersign-uplink is not running");
-  output.Field("TPM", StateOf(status.tpm_error(), status.has_tpm_error()));
+  output.Field("TPM",
+               status.tpm_not_opened()
+                   ? "not opened yet: countersign doctor looks at it"
+                   : StateOf(status.tpm_error(), status.has_tpm_error()));
   output.Field("Answered", status.last_answer_ms() == 0
                                ? "never"
                                : TimeText(status.last_answer_ms()));

@@ -75,6 +75,7 @@ Status LoadEkRoots(const fs::path& folder, TrustFolder& trust) {
   CS_ASSIGN_OR_RETURN(const auto names, NamesIn(folder));
   std::vector<Bytes> roots;
   for (const std::string& name : names) {
+    if (name.ends_with(".crl")) continue;
     const fs::path path = folder / name;
     if (!name.ends_with(".pem")) {
       return FailIn(path, {ErrorCode::kConfigInvalid, "not a .pem file"});

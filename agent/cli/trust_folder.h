@@ -3,6 +3,10 @@
 //   service.jwks.json  the service's public keys (needed)
 //   ledger.vkey        the ledger's verifier key
 //   ek-roots/*.pem     TPM manufacturers' root certificates
+//
+// The service's folder of that name may hold revocation lists, *.crl. Here they
+// are passed over: a chain is judged as of the day of enrollment, when the
+// service looked into its own, and a newer list says nothing of that day.
 #ifndef COUNTERSIGN_AGENT_CLI_TRUST_FOLDER_H_
 #define COUNTERSIGN_AGENT_CLI_TRUST_FOLDER_H_
 

@@ -28,6 +28,7 @@ Batcher::Batcher(platform::EventLoop& loop, const Outbox::Parts& parts,
       max_batch_(max_batch),
       outbox_(parts, *this),
       pause_(parts.clock),
+      refusal_pause_(parts.clock),
       alive_(std::make_shared<bool>(true)) {}
 
 Batcher::~Batcher() {
@@ -66,12 +67,15 @@ void Batcher::Start(DevicePtr device, Journal::Recovered recovered) {
     pending_.Push(session->uid, std::move(end));
   }
   pause_.Clear();
+  refusal_pause_.Clear();
   PumpSoon();
 }
 
 void Batcher::Add(PendingAction action) {
   if (!action.is_end()) {
-    if (const Error* why = pause_.blocks_requests()) {
+    const Error* why = refusal_pause_.active();
+    if (why == nullptr) why = pause_.blocks_requests();
+    if (why != nullptr) {
       action.Finish(tl::unexpected(*why));
       return;
     }
@@ -88,7 +92,7 @@ void Batcher::OnUplink() {
 
 bool Batcher::idle() const {
   return held_.empty() && preparing_ == nullptr && !renewing_ &&
-         ((pending_.empty() && outbox_.empty()) || pause_.active() != nullptr);
+         ((pending_.empty() && outbox_.empty()) || paused());
 }
 
 // At the end of the loop's turn, so that all that was read in it goes into one
@@ -105,7 +109,7 @@ void Batcher::PumpSoon() {
 
 void Batcher::Pump() {
   if (device_ == nullptr || renewing_) return;
-  if (pause_.active() != nullptr) {
+  if (paused()) {
     ArmRetry();
     return;
   }
@@ -252,7 +256,7 @@ void Batcher::FinishPreparing() {
   if (!quoted_.has_value() || !journalled_.has_value()) return;
   const Result<ClockedQuote> quoted = *std::exchange(quoted_, std::nullopt);
   const Status journalled = *std::exchange(journalled_, std::nullopt);
-  std::unique_ptr<Batch> batch = std::move(preparing_);
+  std::unique_ptr<Batch> batch = std::exchange(preparing_, nullptr);
   if (const auto why = std::exchange(discard_preparing_, std::nullopt)) {
     MakeLate(*batch, *why);
     Pump();
@@ -285,6 +289,7 @@ void Batcher::FinishPreparing() {
 void Batcher::OnDelivered() {
   renewed_ = false;
   pause_.Clear();
+  refusal_pause_.Clear();
   PumpSoon();
 }
 
@@ -293,32 +298,37 @@ void Batcher::OnStuck(const Error& why, uint32_t retry_after_s) {
   if (preparing_ != nullptr) MakeLate(*preparing_, why);
   pause_.Begin(why, retry_after_s);
   FailPending(why);
-  if (retry_timer_ != 0) loop_.Cancel(std::exchange(retry_timer_, 0));
   ArmRetry();
 }
 
 // Wakes up for what is owed to the service, and for nothing else.
 void Batcher::ArmRetry() {
+  if (retry_timer_ != 0) loop_.Cancel(std::exchange(retry_timer_, 0));
   const bool owes = !outbox_.empty() || preparing_ != nullptr ||
                     !pending_.empty() || refused_.has_value();
-  if (!owes || retry_timer_ != 0) return;
-  retry_timer_ =
-      loop_.RunAfter(std::chrono::milliseconds(pause_.left_ms()), [this] {
-        retry_timer_ = 0;
-        Pump();
-      });
+  if (!owes) return;
+  const std::chrono::milliseconds left(
+      std::max(pause_.left_ms(), refusal_pause_.left_ms()));
+  retry_timer_ = loop_.RunAfter(left, [this] {
+    retry_timer_ = 0;
+    Pump();
+  });
 }
 
 void Batcher::OnJournalRefused(const Error& why) {
   refused_ = why;
+  // Nobody is to wait until the pause is over.
+  outbox_.MakeLate(why);
+  if (preparing_ != nullptr) MakeLate(*preparing_, why);
   FailPending(why);
   // If another journal did not help, one more will hardly.
-  if (renewed_) pause_.Begin(why, 0);
+  if (renewed_) refusal_pause_.Begin(why, 0);
   PumpSoon();
 }
 
-// Nothing is owed to a service that takes nothing: its ledger has the end of
-// the device, and with it of every session.
+// Nothing is owed to a service that takes nothing. Of a device that was revoked
+// or enrolled anew its ledger has the end, and with it of every session; of one
+// that it does not know it holds no session for open.
 void Batcher::OnDeviceRefused(const Error& why) {
   if (preparing_ != nullptr) discard_preparing_ = why;
   (void)outbox_.Abandon(why);
@@ -340,8 +350,15 @@ void Batcher::RenewJournal() {
       [&journal = parts_.journal, ak_name = head_.ak_name] {
         return journal.Renew(ak_name);
       },
-      [this](Result<JournalHead> head) {
+      [this, device = device_](Result<JournalHead> head) {
         renewing_ = false;
+        if (device_ != device) {
+          // Enrolled anew meanwhile: which of the two journals came last on the
+          // disk is not known here.
+          refused_ = {ErrorCode::kNotEnrolled, "enrolled anew"};
+          Pump();
+          return;
+        }
         if (!head.has_value()) {
           OnStuck(head.error(), 0);
           return;

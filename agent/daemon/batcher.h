@@ -74,6 +74,9 @@ class Batcher final : private OutboxOwner {
   void RenewJournal();
   void FailPending(const Error& why);
   void Requeue(std::vector<PendingAction> ends);
+  [[nodiscard]] bool paused() const {
+    return pause_.active() != nullptr || refusal_pause_.active() != nullptr;
+  }
   void ArmRetry();
   void TidyUp();
 
@@ -98,6 +101,10 @@ class Batcher final : private OutboxOwner {
   bool renewed_ = false;  // Since a batch was last delivered.
 
   Pause pause_;
+  // Of a service that goes on refusing whatever journal it is sent. Nothing
+  // cuts it short, and only a delivery ends it: each try costs a journal here
+  // and a finding there.
+  Pause refusal_pause_;
   platform::EventLoop::TimerId retry_timer_ = 0;
   bool pump_posted_ = false;
   size_t untrimmed_bytes_ = 0;

@@ -193,15 +193,16 @@ class Doctor::Examination
       OnTpm(*memory_->tpm);
       return;
     }
+    const auto found = std::make_shared<TpmFindings>();
     parts_.tpm.Submit(
         TpmQueue::Urgency::kNormal,
-        [](platform::Tpm& tpm) -> Result<TpmFindings> {
-          TpmFindings found;
-          found.info = tpm.Info();
-          found.eks = tpm.EndorsementKeys();
-          return found;
+        [found](platform::Tpm& tpm) -> Status {
+          found->info = tpm.Info();
+          found->eks = tpm.EndorsementKeys();
+          CS_RETURN_IF_ERROR(found->info);
+          return {};
         },
-        [self = shared_from_this()](const Result<TpmFindings>& found) {
+        [self = shared_from_this(), found](const Status&) {
           self->RememberTpm(*found);
           self->OnTpm(*found);
         });

@@ -192,6 +192,8 @@ void RequestHandler::OnStatus(const AskPtr& ask) {
   } else if (parts_.state.device == nullptr &&
              parts_.state.why_no_device.code != ErrorCode::kNotEnrolled) {
     *status.mutable_tpm_error() = ToErrorInfo(parts_.state.why_no_device);
+  } else {
+    status.set_tpm_not_opened(!parts_.tpm.used());
   }
   if (!parts_.uplink.connected()) {
     *status.mutable_service_error() = ToErrorInfo({ErrorCode::kUplinkDown, {}});

@@ -5,6 +5,7 @@
 namespace countersign::agent {
 
 void TpmQueue::Note(const Error* error) {
+  used_ = true;
   if (error == nullptr) {
     last_error_.reset();
   } else {

@@ -42,6 +42,8 @@ class TpmQueue {
   // False once the queue is gone, for what may outlive it.
   [[nodiscard]] std::shared_ptr<const bool> alive() const { return alive_; }
 
+  // A call has come back, so that last_error() means something.
+  [[nodiscard]] bool used() const { return used_; }
   // What went wrong the last time; nothing if the TPM answered.
   [[nodiscard]] const std::optional<Error>& last_error() const {
     return last_error_;
@@ -51,6 +53,7 @@ class TpmQueue {
   void Note(const Error* error);
 
   platform::Tpm& tpm_;
+  bool used_ = false;
   std::optional<Error> last_error_;
   std::shared_ptr<bool> alive_;
   Worker worker_;  // Last: its thread uses tpm_.

@@ -73,16 +73,14 @@ Result<std::string> ReadAll(const FileDescriptor& file, const std::string& path,
   return content;
 }
 
-// `folder_owner` is who could replace the path anyway: an administrator who
-// looks at the folder of the service's account is not that account.
-Status CheckOwnerAndMode(const std::string& path, const struct stat& info,
-                         uid_t folder_owner) {
+Status CheckOwnerAndMode(const std::string& path, const struct stat& info) {
   const uid_t self = ::geteuid();
-  if (info.st_uid != 0 && info.st_uid != self &&
-      !(self == 0 && info.st_uid == folder_owner)) {
+  if (info.st_uid != 0 && info.st_uid != self) {
     return Fail(ErrorCode::kUnsafePath,
                 path + ": belongs to uid " + std::to_string(info.st_uid) +
-                    "; run: chown " + std::to_string(self) + " " + path);
+                    (self == 0 ? "; run this under that account, or run: chown "
+                               : "; run: chown ") +
+                    std::to_string(self) + " " + path);
   }
   if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
     return Fail(ErrorCode::kUnsafePath,
@@ -91,16 +89,14 @@ Status CheckOwnerAndMode(const std::string& path, const struct stat& info,
   return {};
 }
 
-// The owner of the folder that `path` is in.
-Result<uid_t> CheckFolderOf(const std::string& path) {
+Status CheckFolderOf(const std::string& path) {
   std::error_code failed;
   const std::string folder =
       std::filesystem::absolute(path, failed).parent_path().string();
   struct stat info = {};
   if (::stat(folder.c_str(), &info) != 0) return Failed(path);
   if ((info.st_mode & S_ISVTX) != 0) info.st_mode &= ~(S_IWGRP | S_IWOTH);
-  CS_RETURN_IF_ERROR(CheckOwnerAndMode(folder, info, info.st_uid));
-  return info.st_uid;
+  return CheckOwnerAndMode(folder, info);
 }
 
 }  // namespace
@@ -112,7 +108,7 @@ Result<std::string> ReadFile(const std::string& path, size_t max_size) {
 }
 
 Result<std::string> ReadTrustedFile(const std::string& path, size_t max_size) {
-  CS_ASSIGN_OR_RETURN(const uid_t owner, CheckFolderOf(path));
+  CS_RETURN_IF_ERROR(CheckFolderOf(path));
   // A pipe would be waited for, and is refused below.
   const FileDescriptor file(
       ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
@@ -122,15 +118,15 @@ Result<std::string> ReadTrustedFile(const std::string& path, size_t max_size) {
   if (!S_ISREG(info.st_mode)) {
     return Fail(ErrorCode::kUnsafePath, path + ": must be a regular file");
   }
-  CS_RETURN_IF_ERROR(CheckOwnerAndMode(path, info, owner));
+  CS_RETURN_IF_ERROR(CheckOwnerAndMode(path, info));
   return ReadAll(file, path, max_size);
 }
 
 Status CheckTrustedPath(const std::string& path) {
-  CS_ASSIGN_OR_RETURN(const uid_t owner, CheckFolderOf(path));
+  CS_RETURN_IF_ERROR(CheckFolderOf(path));
   struct stat info = {};
   if (::stat(path.c_str(), &info) != 0) return Failed(path);
-  return CheckOwnerAndMode(path, info, owner);
+  return CheckOwnerAndMode(path, info);
 }
 
 Status ReplaceFile(const std::string& path, std::string_view content,

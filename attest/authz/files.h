@@ -16,8 +16,8 @@ namespace countersign::authz {
 
 // Of what the service rests its trust on: the same, but only from a regular
 // file that nobody else can change. It and its folder belong to root or to the
-// account that runs (for root also: to the folder's owner), and neither their
-// group nor others may write; a sticky folder is as good.
+// account that runs, and neither their group nor others may write; a sticky
+// folder is as good.
 //   kUnsafePath  names the path and the command that mends it
 [[nodiscard]] Result<std::string> ReadTrustedFile(const std::string& path,
                                                   size_t max_size);

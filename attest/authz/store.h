@@ -73,8 +73,8 @@ class StoreView {
       std::string_view name) = 0;
 
   [[nodiscard]] virtual Result<LedgerHeadRow> LedgerHead() = 0;
-  // Exact LedgerEntry bytes of first, first + 1, …, at most `count`; fewer
-  // where one is missing.
+  // Exact LedgerEntry bytes of first, first + 1, …, at most `count`, up to the
+  // first that is missing.
   [[nodiscard]] virtual Result<std::vector<Bytes>> LedgerEntries(
       uint64_t first, uint64_t count) = 0;
   // Index of an entry of at least `since_ms`, or the size if there is none.

@@ -29,6 +29,7 @@ struct LedgerFinding {
   uint64_t first_bad_index = 0;
   uint64_t last_index = 0;
   std::string detail;
+  std::string remedy = {};  // Empty: what `code` has.
 };
 
 struct LedgerAudit {

@@ -57,6 +57,13 @@ with_percent() {
   done || fail 'the build did not work' "$log"
 }
 
+# quoted WORD…: as a shell takes them back, for scripts and what people copy.
+quoted() {
+  local text
+  printf -v text '%q ' "$@"
+  printf '%s' "${text% }"
+}
+
 # -- programs in the background -----------------------------------------------
 
 # Field 22 of /proc/PID/stat: with it a pid names one process and no other.
@@ -140,11 +147,19 @@ choose_accounts() {
   fi
 }
 
+# Not one of the ports that the kernel gives to outgoing connections: it may give
+# it away before it is used.
 free_port() {
-  /usr/bin/python3 -c 'import socket
-s = socket.socket()
-s.bind(("127.0.0.1", 0))
-print(s.getsockname()[1])'
+  /usr/bin/python3 -c 'import random, socket
+while True:
+    port = random.randrange(10000, 32000)
+    with socket.socket() as s:
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+    print(port)
+    break'
 }
 
 # json_value KEY: of the JSON object on standard input, as text.

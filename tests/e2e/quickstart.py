@@ -69,11 +69,13 @@ def check_secrecy(folder, tokens):
 
 def test_quickstart_as_root_separates_accounts():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="countersign-qs."))
+    folder.chmod(0o755)
+    out = folder / "it's here"  # A name that a shell has to be given quoted.
     try:
-        done = quickstart(folder)
-        check(done, folder)
+        done = quickstart(out)
+        check(done, out)
         if os.geteuid() == 0:
-            owners = {pwd.getpwuid((folder / name).stat().st_uid).pw_name
+            owners = {pwd.getpwuid((out / name).stat().st_uid).pw_name
                       for name in ("agent/state", "authz")}
             expect(owners == {"countersign", "countersign-authz"}, owners)
     finally:

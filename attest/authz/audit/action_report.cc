@@ -73,8 +73,11 @@ class Reporter {
   void ReadEvidence() {
     if (decision_.refers_to() != 0) {
       auto bound = trail_.Entry(decision_.refers_to() - 1);
-      if (bound) session_entry_ = *std::move(bound);
-      if (!bound) session_ = tl::unexpected<Error>(bound.error());
+      if (bound) {
+        session_entry_ = *std::move(bound);
+      } else {
+        session_ = tl::unexpected<Error>(bound.error());
+      }
     }
     history_ = trail_.History(decision_entry_, session_entry_);
     if (!history_) {
@@ -116,12 +119,16 @@ class Reporter {
   }
 
   void DescribeDevice() {
-    const v1::DeviceRecord& record = batch_->enrolled.record;
-    What(Line("device", true, DeviceText(record),
-              "enrolled by ledger entry " + Number(batch_->enrolled.index) +
-                  ", before this decision; its AK's Name and Qualified Name "
-                  "follow from the keys in "
-                  "that record"));
+    const TrailReader::Enrolled& enrolled = batch_->enrolled;
+    const v1::DeviceRecord& record = enrolled.record;
+    std::string proof = "enrolled by ledger entry " + Number(enrolled.index) +
+                        ", before this decision; its AK's Name and Qualified "
+                        "Name follow from the keys in that record";
+    if (enrolled.newer_erased) {
+      proof += "; the record of a newer enrollment, entry " +
+               Number(*enrolled.newer_erased) + ", was erased";
+    }
+    What(Line("device", true, DeviceText(record), std::move(proof)));
     What(EkLine(record));
   }
 

@@ -19,8 +19,6 @@ class EntryPages {
   [[nodiscard]] Result<std::optional<ByteSpan>> Read(uint64_t index);
 
  private:
-  [[nodiscard]] Result<std::vector<Bytes>> ReadPage(uint64_t index);
-
   StoreView& view_;
   uint64_t first_ = 0;
   std::vector<Bytes> page_;

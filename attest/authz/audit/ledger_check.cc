@@ -54,10 +54,19 @@ Result<std::vector<std::string>> Checkpoints(StoreView& view, uint64_t size) {
 Result<ledger::LedgerAudit> CheckLedger(StoreView& view, const Config& config,
                                         const ledger::NoteVerifier& log) {
   ledger::LedgerEvidence evidence;
+  std::string headless = " is missing";
   {
     CS_ASSIGN_OR_RETURN(HeadFile head,
                         HeadFile::Lock(config.head_file, config.ledger_origin));
-    CS_ASSIGN_OR_RETURN(evidence.kept_head, head.Load());
+    auto kept = head.Load();
+    if (kept) {
+      evidence.kept_head = *std::move(kept);
+    } else if (kept.error().code == ErrorCode::kStorageCorrupt ||
+               kept.error().code == ErrorCode::kTooLarge) {
+      headless = " is damaged or that of another ledger";
+    } else {
+      return tl::unexpected<Error>(kept.error());
+    }
   }
   CS_ASSIGN_OR_RETURN(const auto newest, view.NewestCheckpoint());
   CS_ASSIGN_OR_RETURN(evidence.checkpoints,
@@ -71,9 +80,11 @@ Result<ledger::LedgerAudit> CheckLedger(StoreView& view, const Config& config,
         .code = ErrorCode::kLedgerRolledBack,
         .first_bad_index = audit.entries,
         .last_index = audit.entries,
-        .detail = config.head_file +
-                  " is missing: nobody can tell whether entries were cut off "
-                  "at the end; restore it"};
+        .detail = config.head_file + headless +
+                  ": nobody can tell whether entries were cut off at the end",
+        .remedy =
+            "Restore this file from its own backup; leave the database "
+            "as it is."};
   }
   return audit;
 }

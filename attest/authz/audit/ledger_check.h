@@ -13,9 +13,9 @@
 
 namespace countersign::authz {
 
-// Against the checkpoints in the store and the head kept beside it; without
-// that head nothing shows that the ledger was not cut off, which is a finding
-// (kLedgerRolledBack).
+// Against the checkpoints in the store and the head kept beside it; where that
+// head is missing or damaged nothing shows that the ledger was not cut off,
+// which is a finding (kLedgerRolledBack).
 [[nodiscard]] Result<ledger::LedgerAudit> CheckLedger(
     StoreView& view, const Config& config, const ledger::NoteVerifier& log);
 

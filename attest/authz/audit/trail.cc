@@ -114,21 +114,33 @@ Result<DeviceHistory> TrailReader::History(
 Result<TrailReader::Enrolled> TrailReader::Enrollment(
     const DeviceHistory& history, ByteSpan device_id, ByteSpan ak_name,
     uint64_t before) const {
+  std::optional<uint64_t> erased;  // The newest whose AK nobody can tell.
   for (auto enrolled = history.enrollments.rbegin();
        enrolled != history.enrollments.rend(); ++enrolled) {
     if (enrolled->index >= before ||
         !Equal(AsBytes(enrolled->entry.device_id()), device_id)) {
       continue;
     }
-    CS_ASSIGN_OR_RETURN(const Bytes bytes,
-                        Evidence(enrolled->entry.evidence_sha256()));
+    const Result<Bytes> bytes = Evidence(enrolled->entry.evidence_sha256());
+    if (!bytes && bytes.error().code == ErrorCode::kNotFound) {
+      if (!erased) erased = enrolled->index;
+      continue;
+    }
+    if (!bytes) return tl::unexpected<Error>(bytes.error());
     v1::DeviceRecord record;
-    if (!record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    if (!record.ParseFromArray(bytes->data(),
+                               static_cast<int>(bytes->size()))) {
       return Fail(ErrorCode::kDeviceRecordInvalid);
     }
     if (!Equal(AsBytes(record.ak_name()), ak_name)) continue;
     CS_ASSIGN_OR_RETURN(auto device, verifier::KnownDeviceFrom(record));
-    return Enrolled{enrolled->index, std::move(record), std::move(device)};
+    return Enrolled{enrolled->index, erased, std::move(record),
+                    std::move(device)};
+  }
+  if (erased) {
+    return Fail(ErrorCode::kNotFound,
+                "no record of this AK, but that of the enrollment in entry " +
+                    std::to_string(*erased) + " was erased");
   }
   if (history.unproven) {
     return Fail(ErrorCode::kLedgerEntryMismatch,

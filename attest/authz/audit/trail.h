@@ -49,9 +49,14 @@ class TrailReader {
   [[nodiscard]] Result<Bytes> Evidence(const std::string& sha256) const;
 
   // The record under which a device and its AK were enrolled when entry
-  // `before` was written: that of the newest enrollment that precedes it.
+  // `before` was written: the newest of that AK that precedes it.
+  //   kNotFound             only erased records may have been of that AK
+  //   kLedgerEntryMismatch  there is none, but an entry is not to be believed
+  //   kAkNotBound           there is none
   struct Enrolled {
     uint64_t index = 0;
+    // A newer enrollment whose record was erased, so that its AK is not known.
+    std::optional<uint64_t> newer_erased;
     v1::DeviceRecord record;
     verifier::KnownDevice device;
   };

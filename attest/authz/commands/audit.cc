@@ -154,6 +154,11 @@ Result<int> Verify(Installation& service, const Console& console) {
   // Whatever was found, and whatever its code gives elsewhere.
   const int exit_code =
       audit.finding ? ExitCode(ErrorCode::kLedgerEntryMismatch) : 0;
+  std::string_view remedy;
+  if (audit.finding) {
+    remedy = audit.finding->remedy.empty() ? Remedy(audit.finding->code)
+                                           : audit.finding->remedy;
+  }
   if (console.json()) {
     JsonWriter json;
     json.BeginObject()
@@ -168,6 +173,7 @@ Result<int> Verify(Installation& service, const Console& console) {
                static_cast<int64_t>(audit.finding->first_bad_index))
           .Int("last_index", static_cast<int64_t>(audit.finding->last_index))
           .String("detail", audit.finding->detail)
+          .String("remedy", remedy)
           .EndObject();
     }
     json.EndObject();
@@ -182,8 +188,7 @@ Result<int> Verify(Installation& service, const Console& console) {
     return 0;
   }
   if (audit.finding->code == ErrorCode::kLedgerRolledBack) {
-    console.Check(Mark::kFailed, audit.finding->detail,
-                  Remedy(audit.finding->code));
+    console.Check(Mark::kFailed, audit.finding->detail, remedy);
     return exit_code;
   }
   std::string where = "entry " + std::to_string(audit.finding->first_bad_index);
@@ -239,7 +244,7 @@ void AddAudit(CLI::App& app, Context& context) {
   CLI::App* verify = audit->add_subcommand(
       "verify",
       "Recompute the whole ledger; exit code 5 names the first bad "
-      "entry, or says that the end is missing");
+      "entry, or says that the end is missing or cannot be told");
   verify->footer("countersign-authz audit verify");
   verify->callback([&context] {
     context.Run([&](Installation& service) {

@@ -52,10 +52,15 @@ Status SqliteUnit::PutLedgerHead(const LedgerHeadRow& row) {
 Result<std::vector<Bytes>> SqliteUnit::LedgerEntries(uint64_t first,
                                                      uint64_t count) {
   CS_ASSIGN_OR_RETURN(
-      auto query, connection_.Use("SELECT entry FROM ledger_entries "
+      auto query, connection_.Use("SELECT idx, entry FROM ledger_entries "
                                   "WHERE idx >= ?1 AND idx < ?2 ORDER BY idx"));
   query->Bind(1, Stored(first)).Bind(2, Stored(first + count));
-  return AllRows(query, ReadBlob);
+  std::vector<Bytes> entries;
+  while (true) {
+    CS_ASSIGN_OR_RETURN(const bool more, query->Step());
+    if (!more || Unsigned(*query, 0) != first + entries.size()) return entries;
+    entries.push_back(query->Blob(1));
+  }
 }
 
 Status SqliteUnit::AddLedgerEntry(uint64_t index, int64_t time_ms,

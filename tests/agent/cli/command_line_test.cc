@@ -59,6 +59,9 @@ TEST_F(CommandLineTest, RefusesWhatItDoesNotUnderstand) {
       {{"approve", "00", "--yes", "--deny"}, "--deny"},
       {{"session", "open", "--purpose", "x", "--lifetime", "-1"}, "-1"},
       {{"session", "open", "--purpose", "x", "--lifetime", "0"}, "at least 1"},
+      {{"session", "open", "--purpose", "x", "--lifetime", "00"}, "at least 1"},
+      {{"session", "open", "--purpose", "x", "--lifetime", "0x0"},
+       "at least 1"},
       {{"session", "open", "--purpose", "x", "--lifetime", "x"},
        "See countersign session open --help."},
       {{"session", "open", "--purpose", "\xff"}, "--purpose: not valid UTF-8"},
@@ -138,9 +141,22 @@ TEST_F(CommandLineTest, ShowsTheStatus) {
   EXPECT_EQ(ran.exit_code, 0);
   const json status = json::parse(ran.out);
   EXPECT_EQ(status.at("device_id"), kSession);
+  EXPECT_EQ(status.at("tpm"), "ok");
   EXPECT_EQ(status.at("tpm_error"), nullptr);
   EXPECT_EQ(status.at("service_error").at("reason"), "tls_failed");
   EXPECT_THAT(Cli({"status"}).out, HasSubstr(kSession));
+}
+
+TEST_F(CommandLineTest, StatusDoesNotCallATpmWellThatNobodyOpened) {
+  Answer([](const v1::Request&) -> Result<v1::Response> {
+    v1::Response response;
+    response.mutable_status()->set_tpm_not_opened(true);
+    return response;
+  });
+  const json status = json::parse(Cli({"status", "--json"}).out);
+  EXPECT_EQ(status.at("tpm"), "not_opened");
+  EXPECT_EQ(status.at("tpm_error"), nullptr);
+  EXPECT_THAT(Cli({"status"}).out, HasSubstr("not opened yet"));
 }
 
 TEST_F(CommandLineTest, StatusOfADeviceThatIsNotEnrolled) {
@@ -437,10 +453,12 @@ TEST_F(CommandLineTest, SaysOfWhatIsNoFileThatItIsNone) {
 }
 
 TEST_F(CommandLineTest, FailsIfItsAnswerIsLost) {
-  const Ran ran = RunProgram(
-      {"sh", "-c", BinFolder() + "/countersign completion bash > /dev/full"});
-  EXPECT_EQ(ran.exit_code, 1);
-  EXPECT_THAT(ran.err, HasSubstr("standard output"));
+  for (const char* command : {"completion bash", "--help", "--version"}) {
+    const Ran ran = RunProgram(
+        {"sh", "-c", BinFolder() + "/countersign " + command + " > /dev/full"});
+    EXPECT_EQ(ran.exit_code, 1) << command;
+    EXPECT_THAT(ran.err, HasSubstr("standard output")) << command;
+  }
 }
 
 TEST_F(CommandLineTest, VerifyEndsWith5AndNamesTheReason) {

@@ -95,6 +95,13 @@ TEST_F(TrustFolderTest, IgnoresNotesForPeople) {
   EXPECT_TRUE(LoadTrustFolder(folder_).has_value());
 }
 
+TEST_F(TrustFolderTest, PassesOverRevocationLists) {
+  Write("ek-roots/maker.crl", "as the service's folder may hold them");
+  const auto trust = LoadTrustFolder(folder_);
+  ASSERT_TRUE(trust.has_value()) << trust.error().detail;
+  EXPECT_EQ(trust->ek_root_count, 1u);
+}
+
 TEST_F(TrustFolderTest, RejectsAFileThatIsTooLarge) {
   Write("ledger.vkey", std::string(300 * 1024, 'x'));
   EXPECT_EQ(Refusal(), ErrorCode::kTooLarge);

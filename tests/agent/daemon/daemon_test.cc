@@ -390,6 +390,16 @@ TEST_F(DaemonTest, DoctorChecksEverything) {
   EXPECT_FALSE(checks["endorsement-keys"]);  // The FakeTpm has no certificate.
 }
 
+TEST_F(DaemonTest, StatusTellsWhatTheDoctorFoundOfTheTpm) {
+  v1::Request ask;
+  ask.mutable_doctor();
+  rig_.tpm.FailNext(ErrorCode::kTpmUnavailable, 2);
+  ASSERT_TRUE(Succeeds(client_->Call(ask, seconds(20))));
+  EXPECT_EQ(rig_.Status().tpm_error().reason(), "tpm_unavailable");
+  ASSERT_TRUE(Succeeds(client_->Call(ask, seconds(20))));
+  EXPECT_FALSE(rig_.Status().has_tpm_error());
+}
+
 // A49: any user may ask the doctor, as often as they like.
 TEST_F(DaemonTest, DoctorSparesATpmAndAServiceThatWereJustWell) {
   v1::Request ask;

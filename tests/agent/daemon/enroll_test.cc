@@ -47,6 +47,9 @@ TEST(EnrollTest, NothingWorksBeforeIt) {
   EXPECT_TRUE(FailsWith(rig.OpenSession(client), ErrorCode::kNotEnrolled));
   EXPECT_TRUE(FailsWith(rig.Authorize(client, std::string(16, 'x')),
                         ErrorCode::kNotEnrolled));
+  EXPECT_TRUE(rig.Status().tpm_not_opened());
+  ASSERT_TRUE(Succeeds(rig.Enroll()));
+  EXPECT_FALSE(rig.Status().tpm_not_opened());
 }
 
 TEST(EnrollTest, RejectsATokenWithAnotherThumbprint) {

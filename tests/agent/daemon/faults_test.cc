@@ -262,6 +262,45 @@ TEST_F(FaultsTest, LastingRefusalIsMetLessAndLessOften) {
   }));
 }
 
+// Each try costs a journal here and a finding there: users who go on asking do
+// not bring it about, nor does an uplink that comes back.
+TEST_F(FaultsTest, LastingRefusalIsNotHastenedByAsking) {
+  rig_.service.SetRefusal(ErrorCode::kWrongTenant, 0);
+  rig_.service.Set(Mode::kRefuse, "/v1/actions");
+  for (int i = 0; i < 8; ++i) {
+    EXPECT_TRUE(FailsWith(Authorize(), ErrorCode::kWrongTenant));
+    std::this_thread::sleep_for(milliseconds(300));
+    if (i == 5) {
+      rig_.uplink->Stop();
+      rig_.uplink->Start();
+      ASSERT_TRUE(Eventually([&] { return rig_.Status().uplink_connected(); }));
+    }
+  }
+  // At once, with a new journal, after half a second, after one more.
+  EXPECT_LE(rig_.service.requests("/v1/actions"), 4);
+  rig_.service.Set(Mode::kAnswer, "");
+  EXPECT_TRUE(Heals());
+}
+
+TEST_F(FaultsTest, LastingRefusalEndsWithANewEnrollment) {
+  rig_.service.SetRefusal(ErrorCode::kWrongTenant, 0);
+  rig_.service.Set(Mode::kRefuse, "/v1/actions");
+  EXPECT_TRUE(FailsWith(Authorize(), ErrorCode::kWrongTenant));
+  EXPECT_TRUE(FailsWith(Authorize(), ErrorCode::kWrongTenant));
+  rig_.service.Set(Mode::kAnswer, "");
+  // Asked now, it would be refused without a word to the service.
+  const int before = rig_.service.requests("/v1/actions");
+  EXPECT_TRUE(FailsWith(Authorize(), ErrorCode::kWrongTenant));
+  EXPECT_EQ(rig_.service.requests("/v1/actions"), before);
+  ASSERT_TRUE(Succeeds(rig_.Enroll()));
+  const auto session = rig_.OpenSession(*client_);
+  ASSERT_TRUE(Succeeds(session));
+  session_ = *session;
+  const auto answer = Authorize();
+  ASSERT_TRUE(Succeeds(answer));
+  EXPECT_EQ(answer->decision(), "permit");
+}
+
 // F04
 TEST_F(FaultsTest, FullDiskStopsSigningAndLosesNothing) {
   ASSERT_TRUE(Succeeds(Authorize()));

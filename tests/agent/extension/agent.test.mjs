@@ -340,7 +340,8 @@ test('the agent is asked what waits, by session and digest', async () => {
 const ASKED = {name: 'http:POST', resource: 'https://a.example/x',
   purpose: 'work', requestDigest: 'ab'.repeat(32)};
 const PERMIT = {answer: {decision: 'permit', receipt: 'secret', grant: 'secret',
-  actionDigest: 'AA==', requestDigest: 'AQ==', sequence: '7'}, session: {}};
+  actionDigest: 'AA==', requestDigest: 'AQ==', sequence: '7',
+  approvalGrade: 'prompt'}, session: {}};
 
 function bridgeOf({limit = new RateLimit({burst: 100, perSecond: 1})} = {}) {
   const permitted = [];
@@ -366,6 +367,7 @@ test('a page of an allowed origin is told the decision and nothing secret',
       assert.equal(answer.result.decision, 'permit');
       assert.deepEqual(Object.keys(answer.result), ['decision', 'actionDigest',
         'requestDigest', 'approvalGrade']);
+      assert.equal(answer.result.approvalGrade, 'prompt');
       assert.ok(!JSON.stringify(answer).includes('secret'));
       assert.equal(parked.byKey.size, 1);
     });

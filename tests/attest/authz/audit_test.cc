@@ -6,6 +6,7 @@
 
 #include "attest/authz/audit/action_report.h"
 #include "attest/authz/audit/ledger_check.h"
+#include "attest/authz/audit/trail.h"
 #include "attest/authz/revocation.h"
 #include "attest/authz/session_facts.h"
 #include "tests/attest/authz/service_rig.h"
@@ -207,6 +208,43 @@ TEST_F(AuditTest, SaysWhatCannotBeCheckedAfterErasure) {
   EXPECT_EQ(Failed(*bare), "");
   EXPECT_THAT(bare->KeysOf(Mark::kErased),
               testing::IsSupersetOf({"action", "device", "user", "policy"}));
+}
+
+TEST_F(AuditTest, TellsAnErasedEnrollmentFromTheOneThatIsWanted) {
+  const auto newest = [this] {
+    return rig_.Look([&](StoreView& view) {
+      return view.FindDevice(laptop_.device.device_id);
+    });
+  };
+  const auto first = newest();
+  laptop_.device.ak = fakes::NewAk(tpm::KeyType::kEccP256);
+  laptop_.Enroll();
+  const auto second = newest();
+  const auto session = laptop_.OpenSession();
+  const auto decision = laptop_.Authorize(session);
+  Tamper("DELETE FROM evidence WHERE sha256 = x'" +
+         ToHex(Sha256(second->record)) + "'");
+  const auto find = [&](ByteSpan ak_name) -> Result<TrailReader::Enrolled> {
+    std::optional<Result<TrailReader::Enrolled>> found;
+    (void)rig_.store->Read([&](StoreView& view) -> Status {
+      const ledger::NoteVerifier log = rig_.ledger_key.verifier();
+      const auto trail = TrailReader::Open(view, rig_.config, log).value();
+      const auto entry = trail.Entry(decision.ledger_index()).value();
+      const auto history = trail.History(entry, std::nullopt).value();
+      found = trail.Enrollment(history, first->id, ak_name, entry.index);
+      return {};
+    });
+    return *found;
+  };
+  const auto wanted = find(first->ak_name);
+  ASSERT_TRUE(wanted.has_value()) << wanted.error().detail;
+  EXPECT_EQ(wanted->index, first->enrolled_index);
+  EXPECT_EQ(wanted->newer_erased, second->enrolled_index);
+  const auto erased = find(second->ak_name);
+  ASSERT_FALSE(erased.has_value());
+  EXPECT_EQ(erased.error().code, ErrorCode::kNotFound);
+  EXPECT_THAT(erased.error().detail,
+              HasSubstr("entry " + std::to_string(second->enrolled_index)));
 }
 
 TEST_F(AuditTest, ShowsUsersWhosePseudonymWasErased) {

@@ -160,6 +160,26 @@ TEST(ProgramTest, RefusesTrustInputsThatOthersCanWrite) {
                              HasSubstr("run: chmod go-w ")));
 }
 
+// A46: nor does root serve from what one user can change.
+TEST(ProgramTest, RefusesRootTheFolderOfAnother) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  const Program program;
+  const auto give = [&](const char* name, uid_t owner) {
+    ASSERT_EQ(::chown(program.Path(name).c_str(), owner, owner), 0);
+  };
+  // Whoever owns the folder could have put the file there.
+  give(".", 1);
+  give("authz.toml", 1);
+  for (const char* command : {"serve", "device"}) {
+    std::vector<std::string> arguments{command};
+    if (arguments[0] == "device") arguments.emplace_back("list");
+    const Ran ran = program.Run(arguments);
+    EXPECT_EQ(ran.exit_code, 1) << command;
+    EXPECT_THAT(ran.err, testing::AllOf(HasSubstr("belongs to uid 1"),
+                                        HasSubstr("under that account")));
+  }
+}
+
 TEST(ProgramTest, ShowsAnExampleOfEachGroup) {
   for (const char* group : {"device", "token", "audit"}) {
     EXPECT_THAT(
@@ -279,6 +299,25 @@ TEST(ProgramTest, SaysThatTheEndOfTheLedgerIsMissing) {
   const Ran headless = program.Run({"audit", "verify"});
   EXPECT_EQ(headless.exit_code, 5);
   EXPECT_THAT(headless.out, HasSubstr("ledger.head is missing"));
+}
+
+// A52
+TEST(ProgramTest, SaysThatTheKeptHeadIsDamaged) {
+  const Program program;
+  for (const std::string& content :
+       {std::string("nonsense"), std::string(100'000, 'x')}) {
+    std::ofstream(program.Path("ledger.head")) << content;
+    const Ran ran = program.Run({"audit", "verify"});
+    EXPECT_EQ(ran.exit_code, 5);
+    EXPECT_THAT(ran.out, testing::AllOf(HasSubstr("ledger.head is damaged"),
+                                        HasSubstr("its own backup")));
+    const json as_json =
+        json::parse(program.Run({"audit", "verify", "--json"}).out);
+    EXPECT_EQ(as_json["ok"], false);
+    EXPECT_EQ(as_json["finding"]["remedy"],
+              "Restore this file from its own backup; leave the database as it "
+              "is.");
+  }
 }
 
 TEST(ProgramTest, DoesNotTakeErasedEvidenceForSuccess) {

@@ -122,6 +122,28 @@ TEST(SqliteStoreTest, TakesAnyBytesForNamesAndIds) {
 }
 
 // A55
+TEST(SqliteStoreTest, ReadsEntriesUpToTheFirstThatIsMissing) {
+  ServiceRig rig;
+  ASSERT_TRUE(rig.store
+                  ->Write([](StoreTransaction& transaction) -> Status {
+                    for (const uint64_t index : {100, 101, 103}) {
+                      CS_RETURN_IF_ERROR(transaction.AddLedgerEntry(
+                          index, 1, Bytes{static_cast<uint8_t>(index)}));
+                    }
+                    return {};
+                  })
+                  .has_value());
+  ASSERT_TRUE(rig.store
+                  ->Read([](StoreView& view) -> Status {
+                    const std::vector<Bytes> both{Bytes{100}, Bytes{101}};
+                    EXPECT_EQ(view.LedgerEntries(100, 10).value(), both);
+                    EXPECT_EQ(view.LedgerEntries(100, 2).value(), both);
+                    EXPECT_TRUE(view.LedgerEntries(102, 10).value().empty());
+                    return {};
+                  })
+                  .has_value());
+}
+
 TEST(SqliteStoreTest, RefusesANewerSchema) {
   const TempFolder folder;
   { const auto store = *Open(folder.Path("db")); }
