@@ -107,7 +107,8 @@ class BrowserRig(Rig):
             _end_plain()  # Its policies were these very files.
         policy = self.dir / "managed.json"
         policy.write_text(json.dumps(self.managed))
-        subprocess.run([INSTALLERS / "deploy", "--id", self.extension,
+        subprocess.run([INSTALLERS / "deploy", "--development",
+                        "--id", self.extension,
                         "--base-url", self.packed.as_uri(), "--policy", policy,
                         "--host", BIN / "countersign-native-host"], check=True)
         extra = pathlib.Path("/etc/chromium/policies/managed/zz-test.json")
