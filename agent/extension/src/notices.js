@@ -5,6 +5,14 @@ import {randomId} from './encoding.js';
 const QUIET_MS = 10_000;
 const MAX_NOTICES = 50;
 
+// Is it prepared in the background (prefetch, prerender)? Nobody looks at it;
+// it is asked for again when somebody does. Chromium calls such a navigation the
+// tab's own in all but this header, which no page can set.
+function isAhead({requestHeaders = []}) {
+  return requestHeaders.some(({name, value}) =>
+    name.toLowerCase() === 'sec-purpose' && /\bprefetch\b/.test(value));
+}
+
 export class Notices {
   constructor({tabs, notifications, action, urlOf, now = Date.now}) {
     Object.assign(this, {tabs, notifications, action, urlOf, now});
@@ -13,8 +21,7 @@ export class Notices {
   }
 
   stopped(details, failure, texts = {}) {
-    // Nobody looks at it: it is asked for again when somebody does.
-    if (details.documentLifecycle === 'prerender') return;
+    if (isAhead(details)) return;
     const url = new URL(details.url);
     void this.action.setBadgeText({text: '!'});
     if (details.type === 'main_frame') {

@@ -51,9 +51,11 @@ test('a stopped navigation shows a page whose address tells nothing', () => {
 
 test('what is prepared in the background disturbs nobody', () => {
   const {said, stop} = noticesOf();
-  stop({documentLifecycle: 'prerender'});
+  for (const value of ['prefetch;prerender', 'prefetch']) {
+    stop({requestHeaders: [{name: 'Sec-Purpose', value}]});
+  }
   assert.deepEqual(said, {tabs: [], notifications: [], badge: []});
-  stop({documentLifecycle: 'active'});
+  stop({requestHeaders: [{name: 'Purpose', value: 'prefetch'}]});
   assert.equal(said.tabs.length, 1);
 });
 
