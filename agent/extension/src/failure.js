@@ -48,7 +48,7 @@ const OWN = {
   approval_timeout: ['Nobody approved this action in time.', 'Try again.'],
   approval_open: [
     'Another action of the same origin waits for your approval.',
-    'Answer that first, then try again.',
+    'Answer or close that first, then try again.',
   ],
   approval_quiet: [
     'You were asked a moment ago, and did not approve.',
