@@ -16,8 +16,9 @@ async function answer(approved) {
 }
 
 if (question === null) {
+  fill('title', 'Nothing waits for your approval');
   fill('state', 'This question was answered already.');
-  deny.disabled = true;
+  document.getElementById('answers').hidden = true;
 } else {
   fill('text', question.text ?? '');
   fill('what', facts([['Who asks', question.who], ['What', question.name],

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What the extension asks and tells its user, where only a real browser shows
-it: after a revocation, under a flood, of what is prepared in the background, and
-where the server asks for a password."""
+it: after a revocation, under a flood, of what is prepared in the background, in
+private windows, and where the server asks for a password."""
 import base64
 
 import chat_app
@@ -112,6 +112,20 @@ def test_a_page_that_is_prepared_in_the_background_takes_no_tab():
               or time.sleep(REST_S), PATIENCE_S, "it is asked for and denied")
         expect(browser.address() == f"{rig.origin}/open/blank",
                browser.address())
+
+
+def test_a_private_window_without_the_extension_browses_nothing():
+    with BrowserRig().all_up() as rig, rig.chromium(
+            "--incognito", ready=False) as browser:
+        def refused():
+            browser.go(f"{rig.origin}/open/blank", fails=True)
+            time.sleep(REST_S)
+            return "requires an extension" in browser.run(
+                "return document.body.innerText")
+        until(refused, PATIENCE_S, "the extension is demanded")
+        rig.gateway.seen.clear()
+        browser.go(f"{rig.origin}/chat", fails=True)
+        expect(not rig.gateway.seen, rig.gateway.seen)
 
 
 class AsksFirst:
