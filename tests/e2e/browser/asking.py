@@ -97,6 +97,24 @@ def test_a_window_goes_with_the_page_that_asked():
               "the window closes")
 
 
+def test_a_window_that_is_looked_at_anew_takes_no_click_at_once():
+    with BrowserRig(policy=FLOODED).all_up() as rig, rig.chromium() as browser:
+        before = browser.windows()
+        browser.run("fetch('/prompt/1').catch(() => {})")
+        made = until(lambda: set(browser.windows()) - set(before), PATIENCE_S,
+                     "the window")
+        browser.switch(made.pop())
+        approve = "document.getElementById('approve')"
+        until(lambda: browser.run(f"return {approve}?.disabled === false"),
+              PATIENCE_S, "it can be approved")
+        for event in ("window.dispatchEvent(new Event('focus'))",
+                      "document.documentElement.dispatchEvent("
+                      "new Event('pointerenter'))"):
+            expect(browser.run(f"{event}; return {approve}.disabled"), event)
+            until(lambda: browser.run(f"return !{approve}.disabled"),
+                  PATIENCE_S, "it can be approved again")
+
+
 PRERENDER = """const rules = document.createElement('script');
 rules.type = 'speculationrules';
 rules.textContent = JSON.stringify({prerender: [{urls: [args[0]],
