@@ -123,7 +123,7 @@ export class Approvals {
       // In front only of what the user has just left.
       const tab = await this.tabs.create({
         url: `${service}/approvals/${hexOfBase64(requestDigest)}`,
-        active: action.navigates === true});
+        active: action.type === 'main_frame'});
       entry.tabId = tab.id;
     } catch (error) {
       entry.fail(error);

@@ -107,7 +107,7 @@ export class Interceptor {
       undefined : await this.tabUrl(details.tabId).catch(() => undefined);
     return {
       rule, url, sha256, method: details.method,
-      requestId: details.requestId, navigates: details.type === 'main_frame',
+      requestId: details.requestId, type: details.type,
       purpose: this.policy.session.purpose,
       key: this.keyOf(details, [url, ...(top ? [new URL(top)] : [])]),
       initiator: details.initiator ?? originOfDocument(details.originUrl),

@@ -32,7 +32,7 @@ export class Prover {
       audience: rule.audience ?? originOf(url),
       who: request.who,
       requestId: request.requestId,
-      navigates: request.navigates,
+      type: request.type,
       texts: rule.texts,
     };
     const {answer, session} =

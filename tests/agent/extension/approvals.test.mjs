@@ -118,7 +118,7 @@ test('a stronger grade is asked for at the service', async () => {
 test('only a navigation brings the service’s page to the front', async () => {
   const {approvals, opened} = approvalsOf();
   await failureOf(approvals.ask({...QUESTION, grade: 'webauthn',
-    action: {...ACTION, navigates: true}}));
+    action: {...ACTION, type: 'main_frame'}}));
   assert.equal(opened[0].active, true);
 });
 
