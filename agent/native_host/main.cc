@@ -7,12 +7,19 @@
 // the same words, so they decide nothing and are not read: the daemon judges
 // the process that started us. Exit codes: 0 the browser is done, 1 it sent
 // what has no meaning, or the machine is out of something.
+//
+// Whose daemon answers is the machine's to say, not the user's: --socket and
+// COUNTERSIGN_SOCKET, which tests and the quickstart set, count for root alone.
+// From anybody else they would lead the browser away from countersignd, as a
+// manifest of the user's own would. (A user who gives the browser another file
+// system still can; what such a daemon answers convinces no gateway.)
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "agent/native_host/relay.h"
+#include "platform/host.h"
 
 namespace countersign::agent {
 namespace {
@@ -20,6 +27,7 @@ namespace {
 constexpr char kDefaultSocket[] = "/run/countersign/agent.sock";
 
 std::string SocketPath(int argc, char** argv) {
+  if (platform::OwnUid() != 0) return kDefaultSocket;
   for (int i = 1; i + 1 < argc; ++i) {
     if (std::string_view(argv[i]) == "--socket") return argv[i + 1];
   }

@@ -2,6 +2,8 @@
 import hashlib
 import subprocess
 
+DEVELOPMENT_ID = "cfdnpmjhnmppnlkakfnhhinljjgkjeck"  # Of development.pem.
+
 
 def openssl(*arguments, data=None):
     return subprocess.run(["openssl", *map(str, arguments)], input=data,

@@ -46,7 +46,8 @@ def deploy(options, origin):
     policy.write_text(json.dumps({"rules": [
         {"match": [f"{origin}/*"], "purpose": "ask the assistant"}]}))
     app_id = made.stdout.strip()
-    subprocess.run([INSTALLERS / "deploy", "--id", app_id, "--base-url",
+    subprocess.run([INSTALLERS / "deploy", "--development", "--id", app_id,
+                    "--base-url",
                     packed.as_uri(), "--policy", policy, "--host",
                     f"{options.bin}/countersign-native-host", "--browser",
                     "chromium"], check=True)

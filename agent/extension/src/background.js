@@ -107,6 +107,8 @@ for (const event of ['onBeforeRedirect', 'onCompleted', 'onErrorOccurred']) {
   api.webRequest[event].addListener(
       (details) => interceptor.onDone(details), everywhere);
 }
+api.webRequest.onErrorOccurred.addListener(
+    ({requestId}) => approvals.requestGone(requestId), everywhere);
 
 void requestsWait(api, (wait) => {
   interceptor.waits = wait;
@@ -132,7 +134,7 @@ api.runtime.onMessage.addListener((message, sender, respond) => {
     return false;
   }
   serve(message, {agent, policies, sessions, history, notices, approvals,
-    interceptor}).then(respond, (error) => {
+    interceptor}, sender).then(respond, (error) => {
     respond({error: Failure.of(error).plain()});
   });
   return true;

@@ -16,11 +16,16 @@ import {sessionKey} from './session_key.js';
 
 // protocol:operation, as the agent checks it again.
 const NAME = /^(?!:)[\w.~:/+@-]*:[\w.~:/+@-]*(?<!:)$/;
+// What may not stand in a text that people read; a lone surrogate is no text at
+// all, and the agent would refuse the whole message for it.
+const CONTROL = /[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/u;
+const ASCII = /^[\x21-\x7e]*$/;
 const DIGEST = /^[0-9a-f]{64}$/;
 const MAX_TEXT = 256;
 
 function isText(value, max = MAX_TEXT) {
-  return typeof value === 'string' && value.length > 0 && value.length <= max;
+  return typeof value === 'string' && value.length > 0 &&
+      value.length <= max && value.isWellFormed() && !CONTROL.test(value);
 }
 
 // What was asked, as an action without its session. Throws Failure.
@@ -28,7 +33,7 @@ export function readRequest(asked) {
   const fine = typeof asked === 'object' && asked !== null &&
       isText(asked.name) && NAME.test(asked.name) &&
       isText(asked.purpose) && isText(asked.resource, 1024) &&
-      URL.canParse(asked.resource) &&
+      ASCII.test(asked.resource) && URL.canParse(asked.resource) &&
       (asked.requestDigest === undefined || DIGEST.test(asked.requestDigest));
   if (!fine) throw new Failure('bad_request');
   const url = new URL(asked.resource);
@@ -42,13 +47,13 @@ export function readRequest(asked) {
   };
 }
 
+// Neither the device's own count nor the ledger's: a page could read from them
+// what goes on elsewhere.
 function told({answer}) {
   return {
     decision: answer.decision,
     actionDigest: hexOfBase64(answer.actionDigest),
     requestDigest: hexOfBase64(answer.requestDigest),
-    sequence: Number(answer.sequence ?? 0),
-    ledgerIndex: Number(answer.ledgerIndex ?? 0),
     // Which approval a permit rests on; empty if it needed none.
     approvalGrade: answer.approvalGrade ?? '',
   };

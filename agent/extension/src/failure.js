@@ -46,6 +46,14 @@ const OWN = {
     'Ask again if it was a mistake.',
   ],
   approval_timeout: ['Nobody approved this action in time.', 'Try again.'],
+  approval_open: [
+    'Another action of the same origin waits for your approval.',
+    'Answer or close that first, then try again.',
+  ],
+  approval_quiet: [
+    'You were asked a moment ago, and did not approve.',
+    'Wait ten seconds, then try again.',
+  ],
   approval_gone: ['This action waits for no approval any more.', 'Try again.'],
   internal: ['Something went wrong in the extension.', 'Try again.'],
 };

@@ -99,8 +99,8 @@ export class Interceptor {
       mayStart(rule, details, initiator);
       if (!this.limit.take(initiator ?? '')) throw new Failure('rate_limited');
       const request = {
-        rule, url, method: details.method, initiator,
-        requestId: details.requestId, navigates: details.type === 'main_frame',
+        rule, url, method: details.method, type: details.type, initiator,
+        requestId: details.requestId,
         sha256: emptyBody(details), purpose: this.policy.session.purpose,
         who: initiator ?? 'this browser', observe: this.policy.observe,
       };

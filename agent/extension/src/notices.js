@@ -5,6 +5,14 @@ import {randomId} from './encoding.js';
 const QUIET_MS = 10_000;
 const MAX_NOTICES = 50;
 
+// Is it prepared in the background (prefetch, prerender)? Nobody looks at it;
+// it is asked for again when somebody does. Chromium calls such a navigation the
+// tab's own in all but this header, which no page can set.
+function isAhead({requestHeaders = []}) {
+  return requestHeaders.some(({name, value}) =>
+    name.toLowerCase() === 'sec-purpose' && /\bprefetch\b/.test(value));
+}
+
 export class Notices {
   constructor({tabs, notifications, action, urlOf, now = Date.now}) {
     Object.assign(this, {tabs, notifications, action, urlOf, now});
@@ -13,6 +21,7 @@ export class Notices {
   }
 
   stopped(details, failure, texts = {}) {
+    if (isAhead(details)) return;
     const url = new URL(details.url);
     void this.action.setBadgeText({text: '!'});
     if (details.type === 'main_frame') {
@@ -34,32 +43,42 @@ export class Notices {
     const id = randomId();
     this.byId.set(id, {address: details.url, host: url.host,
       tabId: details.tabId, ...failure.plain(), text: texts.blocked,
-      help: texts.help_url});
+      // Only what was asked for is asked for again: not a form without its data.
+      retries: details.method === 'GET', help: texts.help_url});
     if (this.byId.size > MAX_NOTICES) {
       this.byId.delete(this.byId.keys().next().value);
     }
-    void this.tabs.update(details.tabId,
-        {url: this.urlOf(`ui/blocked.html#${id}`)});
+    void this.tabs.update(details.tabId, {url: this.pageOf(id)});
   }
 
-  // A proof for a navigation that was stopped is there now.
-  ready(details) {
-    if (details.type === 'main_frame') {
-      void this.tabs.update(details.tabId, {url: details.url});
+  pageOf(id) {
+    return this.urlOf(`ui/blocked.html#${id}`);
+  }
+
+  // A proof for a navigation that was stopped is there now. The user may have
+  // gone elsewhere meanwhile.
+  async ready({tabId, url}) {
+    const [id] = [...this.byId].findLast(([, notice]) =>
+      notice.tabId === tabId && notice.address === url) ?? [];
+    if (id === undefined) return;
+    const tab = await this.tabs.get(tabId).catch(() => undefined);
+    if ((tab?.pendingUrl ?? tab?.url) === this.pageOf(id)) {
+      this.retry(id, tabId);
     }
   }
 
   page(id) {
     const notice = this.byId.get(id);
     if (notice === undefined) return undefined;
-    const {host, code, reason, message, remedy, text, help} = notice;
-    return {host, code, reason, message, remedy, text, help};
+    const {host, code, reason, message, remedy, text, help, retries} = notice;
+    return {host, code, reason, message, remedy, text, help, retries};
   }
 
-  retry(id) {
+  // In the tab that shows the notice.
+  retry(id, tabId) {
     const notice = this.byId.get(id);
-    if (notice === undefined) return;
-    void this.tabs.update(notice.tabId, {url: notice.address});
+    if (!notice?.retries || tabId === undefined) return;
+    void this.tabs.update(tabId, {url: notice.address});
   }
 
   seen() {

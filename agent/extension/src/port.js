@@ -66,7 +66,7 @@ export class AgentPort {
         this.port.postMessage(
             {request_id: entry.id, [entry.verb]: entry.fields});
       } catch (error) {
-        this.failAll(Failure.of(error));
+        this.drop(Failure.of(error));
         return;
       }
     }
@@ -121,6 +121,22 @@ export class AgentPort {
     this.reset(failure);
   }
 
+  // It could not be opened, or takes nothing: nothing of it is used again.
+  drop(failure) {
+    const {port} = this;
+    this.port = undefined;
+    if (port === undefined) {
+      this.failAll(failure);
+      return;
+    }
+    this.reset(failure);
+    try {
+      port.disconnect();
+    } catch {
+      // It was gone before us.
+    }
+  }
+
   // The agent at the other end is another one from now on, or none.
   reset(failure) {
     this.watching = false;
@@ -144,8 +160,6 @@ export class AgentPort {
   }
 
   close() {
-    this.port?.disconnect();
-    this.port = undefined;
-    this.reset(new Failure('host_gone', {code: 'internal'}));
+    this.drop(new Failure('host_gone', {code: 'internal'}));
   }
 }

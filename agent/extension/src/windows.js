@@ -31,13 +31,14 @@ const PAGES = {
   state: (_, parts) => state(parts),
   end_sessions: (_, {sessions}) => sessions.endAll(),
   notice: ({id}, {notices}) => notices.page(id),
-  retry: ({id}, {notices}) => notices.retry(id),
+  retry: ({id}, {notices}, sender) => notices.retry(id, sender.tab?.id),
   question: ({id}, {approvals}) => approvals.question(id),
   answer: ({id, approved}, {approvals}) => approvals.answer(id, approved),
 };
 
-export async function serve(message, parts) {
+// `sender`: which of them, as the browser says.
+export async function serve(message, parts, sender) {
   const page = Object.hasOwn(PAGES, message?.kind) ? PAGES[message.kind] :
     undefined;
-  return await page?.(message, parts) ?? null;
+  return await page?.(message, parts, sender) ?? null;
 }

@@ -1,5 +1,6 @@
 // The user's own word for one action, by its digest. A click within the first
-// moments does not count: the window may have appeared under a moving pointer.
+// moments that the window is looked at does not count: it may have appeared, or
+// come to the front, under a moving pointer.
 import {ask, facts, fill, here} from './page.js';
 
 const UNARMED_MS = 600;
@@ -15,8 +16,9 @@ async function answer(approved) {
 }
 
 if (question === null) {
+  fill('title', 'Nothing waits for your approval');
   fill('state', 'This question was answered already.');
-  deny.disabled = true;
+  document.getElementById('answers').hidden = true;
 } else {
   fill('text', question.text ?? '');
   fill('what', facts([['Who asks', question.who], ['What', question.name],
@@ -27,8 +29,19 @@ if (question === null) {
     ['Request', `${question.digest.slice(0, 16)}…`]]));
   deny.addEventListener('click', () => answer(false));
   approve.addEventListener('click', () => answer(true));
-  setTimeout(() => {
-    approve.disabled = false;
-  }, UNARMED_MS);
+  let timer;
+  const arm = () => {
+    clearTimeout(timer);
+    if (deny.disabled) return;  // Answered.
+    approve.disabled = true;
+    if (document.hidden || !document.hasFocus()) return;
+    timer = setTimeout(() => {
+      approve.disabled = deny.disabled;
+    }, UNARMED_MS);
+  };
+  for (const event of ['focus', 'blur']) window.addEventListener(event, arm);
+  document.addEventListener('visibilitychange', arm);
+  document.documentElement.addEventListener('pointerenter', arm);
+  arm();
   deny.focus();
 }

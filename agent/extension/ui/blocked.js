@@ -2,10 +2,11 @@
 import {ask, element, fill, here, safeLink} from './page.js';
 
 const id = here();
+const retry = document.getElementById('retry');
 const notice = await ask({kind: 'notice', id});
 if (notice === null) {
   fill('what', element('p', {}, 'The reason is no longer known.'));
-  document.getElementById('retry').hidden = true;
+  retry.hidden = true;
 } else {
   document.title = `Stopped: ${notice.host}`;
   fill('what',
@@ -16,6 +17,9 @@ if (notice === null) {
   fill('help', ...(notice.text ? [element('p', {}, notice.text)] : []),
       safeLink(notice.help, 'Get help'));
   fill('code', `Reason: ${notice.reason}`);
+  if (!notice.retries) {
+    retry.hidden = true;
+    fill('again', 'What you sent is not sent again from here: go back to do so.');
+  }
 }
-document.getElementById('retry').addEventListener('click',
-    () => ask({kind: 'retry', id}));
+retry.addEventListener('click', () => ask({kind: 'retry', id}));

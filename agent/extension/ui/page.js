@@ -22,9 +22,10 @@ export function fill(id, ...children) {
       ...children.filter((c) => c !== undefined));
 }
 
-// A definition list of [term, text] pairs; those without text are left out.
+// A definition list of [term, text] pairs; those without text are left out,
+// which 0 is not.
 export function facts(pairs) {
-  return element('dl', {}, ...pairs.filter(([, text]) => text)
+  return element('dl', {}, ...pairs.filter(([, text]) => text || text === 0)
       .flatMap(([term, text]) =>
         [element('dt', {}, term), element('dd', {}, String(text))]));
 }

@@ -10,7 +10,8 @@ export function verdict({status, error, policy}) {
     return {good: false, sentence: 'This device is not enrolled.',
       remedy: 'Ask your administrator to enroll it: countersign enroll.'};
   }
-  const trouble = status.tpmError ?? status.serviceError;
+  // First what no retry will mend.
+  const trouble = status.deviceError ?? status.tpmError ?? status.serviceError;
   if (trouble) {
     return {good: false, sentence: trouble.message, remedy: trouble.remedy};
   }

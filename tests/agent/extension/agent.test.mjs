@@ -2,9 +2,8 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 
-import {FakeEvent, FakePort, failureOf, settled} from './support.mjs';
+import {FakePort, failureOf} from './support.mjs';
 import {Agent} from '../../../agent/extension/src/agent.js';
-import {Approvals} from '../../../agent/extension/src/approvals.js';
 import {Authorizer} from '../../../agent/extension/src/authorizer.js';
 import {Bridge, readRequest} from '../../../agent/extension/src/bridge.js';
 import {Failure} from '../../../agent/extension/src/failure.js';
@@ -92,6 +91,22 @@ test('an error without an id fails all that wait and starts anew', async () => {
   assert.equal(ports.length, 1);  // The port is as good as before,
   assert.equal(ports[0].sent.filter((m) => m.watch).length, 2);  // the watch not.
   ports[0].answer(ports[0].requests.at(-1), {status: {}});
+  await again;
+});
+
+test('a port that takes nothing is not used again', async () => {
+  let resets = 0;
+  const {port, ports} = portOf({onReset: () => ++resets});
+  const first = port.request('status');
+  ports[0].postMessage = () => {
+    throw new Error('Attempting to use a disconnected port object');
+  };
+  assert.equal((await failureOf(port.request('status'))).reason, 'internal');
+  await failureOf(first);
+  assert.equal(resets, 1);
+  const again = port.request('status');
+  assert.equal(ports.length, 2);
+  ports[1].answer(ports[1].requests[0], {status: {}});
   await again;
 });
 
@@ -445,96 +460,7 @@ test('a denial stays one if the agent does not hear it', async () => {
       'approval_denied');
 });
 
-const PENDING = {sessionId: 's1', requestDigest: 'AAEC', rule: 'ask-first',
-  request: {name: 'http:POST', resource: 'https://a.example/as-signed',
-    purpose: 'work', requestSha256: '//8='}};
-
-function approvalsOf({answerMs = 1000} = {}) {
-  const opened = [];
-  const windows = {onRemoved: new FakeEvent(), remove: async () => {},
-    create: async ({url}) => {
-      opened.push(url);
-      return {id: opened.length};
-    }};
-  const approvals = new Approvals({windows, answerMs,
-    agent: {pending: async () => PENDING},
-    tabs: {create: async ({url}) => opened.push(url)},
-    urlOf: (path) => `ext/${path}`,
-    serviceUrl: async () => 'https://authz.example'});
-  return {approvals, opened, windows};
-}
-
-const QUESTION = {action: ACTION, grade: 'prompt', requestDigest: 'AAEC',
-  sessionId: 's1'};
-
-test('a window asks and its answer counts once', async () => {
-  const {approvals, opened} = approvalsOf();
-  const asked = approvals.ask(QUESTION);
-  await settled();
-  const id = opened[0].split('#')[1];
-  const question = approvals.question(id);
-  assert.equal(question.digest, '000102');
-  assert.equal(question.content, 'ffff');
-  // What will be signed, whatever was meant.
-  assert.equal(question.resource, 'https://a.example/as-signed');
-  assert.equal(approvals.sinceAsked('k'), 0);
-  assert.equal(approvals.sinceAsked('other'), Infinity);
-  approvals.answer('another id', true);
-  approvals.answer(id, true);
-  assert.deepEqual(await asked, {approved: true, here: true});
-  assert.equal(approvals.question(id), undefined);
-  assert.ok(approvals.sinceAsked('k') < 1000);
-});
-
-test('a window that is closed denies; one that is ignored, in time too', async () => {
-  const {approvals, windows} = approvalsOf();
-  const asked = approvals.ask(QUESTION);
-  await settled();
-  windows.onRemoved.fire(1);
-  assert.deepEqual(await asked, {approved: false, here: true});
-  const ignored = approvalsOf({answerMs: 10});
-  assert.equal((await failureOf(ignored.approvals.ask(QUESTION))).reason,
-      'approval_timeout');
-});
-
-test('anything but true denies', async () => {
-  const {approvals, opened} = approvalsOf();
-  const asked = approvals.ask(QUESTION);
-  await settled();
-  approvals.answer(opened[0].split('#')[1], 'true');
-  assert.deepEqual(await asked, {approved: false, here: true});
-});
-
-test('a word that is given in a terminal closes the window', async () => {
-  for (const approved of [true, false]) {
-    const {approvals, windows} = approvalsOf();
-    const removed = [];
-    windows.remove = async (id) => removed.push(id);
-    const asked = approvals.ask(QUESTION);
-    await settled();
-    const event = {kind: approved ? 'approval_given' : 'approval_refused',
-      approval: {sessionId: 's1', requestDigest: 'AAEC'}};
-    approvals.onEvent({...event, kind: 'approval_asked'});
-    approvals.onEvent({...event, approval: {...event.approval,
-      sessionId: 's2'}});
-    approvals.onEvent({...event, approval: {...event.approval,
-      requestDigest: 'AAED'}});
-    approvals.onEvent({kind: event.kind});
-    await settled();
-    assert.equal(approvals.open.size, 1);
-    approvals.onEvent(event);
-    assert.deepEqual(await asked, {approved, here: false});
-    assert.deepEqual(removed, [1]);
-  }
-});
-
-test('no window asks about what waits no longer', async () => {
-  const {approvals, opened} = approvalsOf();
-  approvals.agent.pending = async () => undefined;
-  assert.equal((await failureOf(approvals.ask(QUESTION))).reason,
-      'approval_gone');
-  assert.deepEqual(opened, []);
-});
+const PENDING = {sessionId: 's1', requestDigest: 'AAEC'};
 
 test('the agent is asked what waits, by session and digest', async () => {
   const asked = [];
@@ -548,13 +474,6 @@ test('the agent is asked what waits, by session and digest', async () => {
   assert.deepEqual(asked[0], ['list_sessions', {}]);
   const silent = new Agent({request: async () => ({listSessions: {}})});
   assert.equal(await silent.pending('s1', 'AAEC'), undefined);
-});
-
-test('a stronger grade is asked for at the service', async () => {
-  const {approvals, opened} = approvalsOf();
-  const failure = await failureOf(approvals.ask({...QUESTION, grade: 'webauthn'}));
-  assert.equal(failure.reason, 'approval_required');
-  assert.deepEqual(opened, ['https://authz.example/approvals/000102']);
 });
 
 // -- pages and other extensions -------------------------------------------------
@@ -588,7 +507,8 @@ test('a page of an allowed origin is told the decision and nothing secret',
       const {bridge, parked} = bridgeOf();
       const answer = await bridge.fromPage(ASKED, PAGE);
       assert.equal(answer.result.decision, 'permit');
-      assert.equal(answer.result.sequence, 7);
+      assert.deepEqual(Object.keys(answer.result), ['decision', 'actionDigest',
+        'requestDigest', 'approvalGrade']);
       assert.equal(answer.result.approvalGrade, 'prompt');
       assert.ok(!JSON.stringify(answer).includes('secret'));
       assert.equal(parked.entries.length, 1);
@@ -673,8 +593,15 @@ test('what is not well formed is refused', () => {
     {...ASKED, name: 'a:b c'}, {...ASKED, name: ':x'}, {...ASKED, purpose: ''},
     {...ASKED, purpose: 'x'.repeat(257)}, {...ASKED, resource: 'no url'},
     {...ASKED, requestDigest: 'AB'.repeat(32)}, {...ASKED, requestDigest: 7},
-    {...ASKED, resource: {toString: () => 'https://a.example'}}]) {
+    {...ASKED, resource: {toString: () => 'https://a.example'}},
+    // The agent would refuse the message, and with it all that wait.
+    {...ASKED, purpose: 'a\ud800b'}, {...ASKED, resource: 'urn:\ud800'},
+    {...ASKED, purpose: 'a\nb'}, {...ASKED, purpose: 'a\0b'},
+    {...ASKED, purpose: 'invoice\u202efdp.exe'},
+    {...ASKED, resource: 'urn:x:\u00fc'}, {...ASKED, resource: 'urn:x:y z'}]) {
     assert.throws(() => readRequest(asked), {reason: 'bad_request'});
   }
   assert.equal(readRequest({...ASKED, resource: 'urn:x:y'}).audience, undefined);
+  assert.equal(readRequest({...ASKED, purpose: 'Überweisung 🐟'}).purpose,
+      'Überweisung 🐟');
 });

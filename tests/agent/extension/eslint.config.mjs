@@ -4,7 +4,7 @@ const browser = ['AbortSignal', 'CustomEvent', 'Intl', 'URL', 'addEventListener'
   'atob', 'btoa', 'clearTimeout', 'crypto', 'document', 'globalThis', 'location',
   'setTimeout', 'window'];
 const node = ['Buffer', 'TextEncoder', 'URL', 'clearTimeout', 'crypto',
-  'globalThis', 'setTimeout'];
+  'globalThis', 'setTimeout', 'structuredClone'];
 const readonly = (names) =>
   Object.fromEntries(names.map((name) => [name, 'readonly']));
 

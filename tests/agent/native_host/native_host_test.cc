@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <poll.h>
+#include <sched.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -34,10 +36,22 @@ std::string WithItsNonce(const std::string& request) {
   return kSpliced + request.substr(1);
 }
 
+constexpr uid_t kNobody = 65534;
+
+// The host takes another socket's name from root alone.
+void BecomeRoot() {
+  if (::geteuid() == 0) return;
+  const std::string map = "0 " + std::to_string(::geteuid()) + " 1";
+  const int mapped = ::unshare(CLONE_NEWUSER) == 0
+                         ? ::open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC)
+                         : -1;
+  if (::write(mapped, map.data(), map.size()) < 0) ::_exit(126);
+}
+
 // The browser's side: the host as a child with its two pipes.
 class Host {
  public:
-  explicit Host(const std::string& socket) {
+  explicit Host(const std::string& socket, uid_t uid = 0) {
     int input[2];
     int output[2];
     if (::pipe2(input, O_CLOEXEC) != 0 || ::pipe2(output, O_CLOEXEC) != 0) {
@@ -49,8 +63,10 @@ class Host {
       ::dup2(input[0], STDIN_FILENO);
       ::dup2(output[1], STDOUT_FILENO);
       ::setenv("COUNTERSIGN_SOCKET", socket.c_str(), 1);
-      ::execl(program.c_str(), program.c_str(), "chrome-extension://abc/",
-              nullptr);
+      BecomeRoot();
+      if (uid != 0 && ::setuid(uid) != 0) ::_exit(126);
+      ::execl(program.c_str(), program.c_str(), "--socket", socket.c_str(),
+              "chrome-extension://abc/", nullptr);
       ::_exit(127);
     });
     to_ = platform::OwnedHandle(input[1]);
@@ -283,6 +299,20 @@ TEST_F(NativeHostTest, AnswersEachMessageWhileTheDaemonIsDown) {
     host.Send("{\"a\":1}");
     EXPECT_TRUE(IsRefusal(host.Receive(), ErrorCode::kDaemonNotRunning));
   }
+}
+
+// A47
+TEST_F(NativeHostTest, IsNotLedToAnotherSocketByAUser) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to act as another account";
+  Listen();
+  ASSERT_EQ(::chmod(folder_.path().c_str(), 0755), 0);
+  ASSERT_EQ(::chmod(socket_.c_str(), 0666), 0);
+  Host host(socket_, kNobody);
+  host.Send("{\"a\":1}");
+  // From the machine's own, if it has one, or that there is none.
+  EXPECT_NE(host.Receive(), "");
+  pollfd waiting{listener_->handle(), POLLIN, 0};
+  EXPECT_EQ(::poll(&waiting, 1, 0), 0);
 }
 
 TEST_F(NativeHostTest, RecoversWhenTheDaemonComesBack) {

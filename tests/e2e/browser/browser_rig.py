@@ -115,7 +115,8 @@ class BrowserRig(Rig):
             _end_plain()  # Its policies were these very files.
         policy = self.dir / "managed.json"
         policy.write_text(json.dumps(self.managed))
-        subprocess.run([INSTALLERS / "deploy", "--id", self.extension,
+        subprocess.run([INSTALLERS / "deploy", "--development",
+                        "--id", self.extension,
                         "--base-url", self.packed.as_uri(), "--policy", policy,
                         "--host", BIN / "countersign-native-host"], check=True)
         extra = pathlib.Path("/etc/chromium/policies/managed/zz-test.json")
@@ -345,5 +346,5 @@ def main(names):
 
 
 __all__ = ["BIN", "PATIENCE_S", "REST_S", "SOURCE", "BrowserError",
-           "BrowserRig", "ScriptError", "Skip", "enter_namespace", "expect", "free_port", "main", "need",
-           "plain_chromium", "time", "until"]
+           "BrowserRig", "ScriptError", "Skip", "enter_namespace", "expect",
+           "free_port", "main", "need", "plain_chromium", "time", "until"]

@@ -237,12 +237,12 @@ def test_a_word_from_a_terminal_answers_the_window():
                                      *words)
                 expect(code == 0, told)
             return answer
-        status = question.asked(from_terminal("--deny"))
-        expect(status == "stopped", status)
-        expect("approval_denied" in rig.reasons(browser))
         status = question.asked(from_terminal("--yes"))
         expect(status == 200, status, rig.reasons(browser))
         rig.expect_proven("/files/1")
+        status = question.asked(from_terminal("--deny"))
+        expect(status == "stopped", status)
+        expect("approval_denied" in rig.reasons(browser))
         until(lambda: len(browser.windows()) == 1, PATIENCE_S,
               "the window closes")
 
