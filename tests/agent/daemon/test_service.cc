@@ -74,7 +74,8 @@ void TestService::Release() {
   released_.notify_all();
 }
 
-void TestService::EndSession(const std::string& session_id, std::string why) {
+void TestService::EndSession(const std::string& session_id,
+                             const std::string& why) {
   const std::lock_guard lock(mutex_);
   for (auto& [digest, session] : sessions_) {
     if (session.binding.session_id() == session_id) session.ended = why;
@@ -462,8 +463,8 @@ Result<std::string> TestService::Decide(const std::string& body) {
 
 // Which approval it takes to do "test:prompt…" or "test:webauthn…".
 std::string GradeAskedFor(const std::string& name) {
-  for (const std::string grade : {"prompt", "webauthn"}) {
-    if (name.starts_with("test:" + grade)) return grade;
+  for (const char* grade : {"prompt", "webauthn"}) {
+    if (name.starts_with(std::string("test:") + grade)) return grade;
   }
   return {};
 }

@@ -59,7 +59,7 @@ class TestService {
   void Hold(std::string path);
   void Release();
   // The next lease of this session says that it has ended.
-  void EndSession(const std::string& session_id, std::string why);
+  void EndSession(const std::string& session_id, const std::string& why);
   void RevokeDevice();
   // Restores a backup: forgets the last `count` batches.
   void ForgetBatches(size_t count);
