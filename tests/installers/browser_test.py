@@ -317,16 +317,16 @@ class PolicyTest(unittest.TestCase):
 class SchemaTest(unittest.TestCase):
     def test_the_schema_names_the_keys_that_the_extension_reads(self):
         schema = json.loads((EXTENSION / "managed_schema.json").read_text())
-        source = (EXTENSION / "src/policy.js").read_text()
 
-        def keys(name):
+        def keys(name, file="policy.js"):
+            source = (EXTENSION / "src" / file).read_text()
             text = re.search(rf"const {name} = \[(.*?)\]", source, re.S)[1]
             return set(re.findall(r"'(\w+)'", text))
         properties = schema["properties"]
         rule = properties["rules"]["items"]["properties"]
         page = properties["page_api"]["items"]["properties"]
         self.assertEqual(keys("KEYS"), set(properties))
-        self.assertEqual(keys("RULE_KEYS"), set(rule))
+        self.assertEqual(keys("KEYS", "rules.js"), set(rule))
         self.assertEqual(keys("SESSION_KEYS"),
                          set(properties["session"]["properties"]))
         self.assertEqual(keys("PAGE_KEYS"), set(page))
