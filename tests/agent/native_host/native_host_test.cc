@@ -25,6 +25,12 @@ using platform::LocalListener;
 const std::string kNonce = "0123456789abcdef";
 const std::string kSpliced = "{\"nonce\":\"MDEyMzQ1Njc4OWFiY2RlZg\",";
 
+std::string HostProgram() {
+  const char* folder = std::getenv("COUNTERSIGN_BIN");
+  return std::string(folder == nullptr ? "." : folder) +
+         "/countersign-native-host";
+}
+
 std::string Framed(std::string_view payload) {
   Bytes frame;
   AppendFrame(AsBytes(payload), frame);
@@ -57,8 +63,7 @@ class Host {
     if (::pipe2(input, O_CLOEXEC) != 0 || ::pipe2(output, O_CLOEXEC) != 0) {
       std::abort();
     }
-    const std::string program = std::string(std::getenv("COUNTERSIGN_BIN")) +
-                                "/countersign-native-host";
+    const std::string program = HostProgram();
     child_.emplace([&] {
       ::dup2(input[0], STDIN_FILENO);
       ::dup2(output[1], STDOUT_FILENO);
@@ -395,9 +400,7 @@ TEST_F(NativeHostTest, HoldsUpADaemonWhoseAnswersNobodyReads) {
 }
 
 TEST_F(NativeHostTest, LinksNeitherOpenSslNorATpmStack) {
-  const std::string command = "ldd " +
-                              std::string(std::getenv("COUNTERSIGN_BIN")) +
-                              "/countersign-native-host";
+  const std::string command = "ldd " + HostProgram();
   FILE* ldd = ::popen(command.c_str(), "r");
   ASSERT_NE(ldd, nullptr);
   std::string libraries(64 * 1024, '\0');
