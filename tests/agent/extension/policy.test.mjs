@@ -301,7 +301,7 @@ test('a policy that comes while the last one is read is the newer', async () => 
     await settled();
     return slow();
   };
-  const store = new PolicyStore({storage});
+  const store = new PolicyStore({storage, graceMs: 20});
   await store.start();
   assert.ok(rule(store.policy, 'https://ai.example/'));
 });
@@ -332,8 +332,8 @@ test('rules that an edit lost are kept, broken, until it is mended', async () =>
 test('sessions are another policy’s if that changed or went', async () => {
   const storage = new FakeStorage({});
   const seen = [];
-  const store = new PolicyStore(
-      {storage, onChange: (p, {sessions}) => seen.push(sessions)});
+  const store = new PolicyStore({storage, graceMs: 20,
+    onChange: (p, {sessions}) => seen.push(sessions)});
   await store.start();
   for (const managed of [ON, {...ON, mode: 'observe'},
     {...ON, session: {purpose: 'x'}}, {...ON, session: {purpose: 'x'}}, {}]) {
