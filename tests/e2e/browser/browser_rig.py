@@ -182,7 +182,7 @@ class BrowserRig(Rig):
             self.wait_until_ready(browser)
         return browser
 
-    def firefox(self, **how):
+    def firefox(self, ready=True, **how):
         # Firefox gives an extension an address of its own in each profile.
         gecko = json.loads((SOURCE / "agent/extension/manifest.firefox.json")
                            .read_text())["browser_specific_settings"]["gecko"]
@@ -191,7 +191,8 @@ class BrowserRig(Rig):
                 "extensions.webextensions.uuids":
                     json.dumps({gecko["id"]: FIREFOX_UUID})}, **how)
         browser.pages = f"moz-extension://{FIREFOX_UUID}/ui"
-        self.wait_until_ready(browser)
+        if ready:
+            self.wait_until_ready(browser)
         return browser
 
     def wait_until_ready(self, browser):

@@ -9,6 +9,8 @@ from browser_rig import (PATIENCE_S, REST_S, BrowserRig, ScriptError,
                          enter_namespace, expect, main, need, plain_chromium,
                          time, until)
 from kinds import every_kind_is_proven, parallel_requests_share_no_proof
+from outages import (all_is_stopped_in_time_while_the_service_is_down,
+                     all_is_stopped_while_the_daemon_is_down)
 
 enter_namespace()
 
@@ -32,23 +34,12 @@ def test_parallel_requests_never_share_a_proof():
 # F32
 def test_everything_is_stopped_while_the_daemon_is_down_and_recovers():
     with plain_chromium() as (rig, browser):
-        rig.daemon.stop()
-        rig.stops_at_once(browser, "/down", 3)
-        expect(not [s for s in rig.gateway.seen if s["path"] == "/down"],
-               "a request went without a proof")
-        rig.start_daemon()
-        rig.uplink.stop()
-        rig.start_uplink()
-        rig.comes_to(browser, "/back", 200)
-        rig.expect_proven("/back")
+        all_is_stopped_while_the_daemon_is_down(rig, browser)
 
 
 def test_everything_is_stopped_in_time_while_the_service_is_down():
     with plain_chromium() as (rig, browser):
-        rig.service.stop()
-        rig.stops_at_once(browser, "/down", 5)
-        rig.start_service()
-        rig.comes_to(browser, "/back", 200)
+        all_is_stopped_in_time_while_the_service_is_down(rig, browser)
 
 
 def test_a_stopped_navigation_says_why():
@@ -146,10 +137,19 @@ def test_an_edit_of_the_policy_takes_effect_without_a_restart():
             *rig.managed["rules"]])
         rig.reload_policies(browser)
         rig.comes_to(browser, "/free/b", 401)
-        # And its removal: nothing is protected any more.
-        rig.set_policy(rules=[], mode="observe")
+
+def test_without_a_policy_nothing_is_protected_and_no_session_stays():
+    with BrowserRig().all_up() as rig, rig.chromium() as browser:
+        expect(rig.fetch(browser, "/before") == 200)
+        path = pathlib.Path("/etc/chromium/policies/managed/countersign.json")
+        content = json.loads(path.read_text())
+        del content["3rdparty"]
+        path.write_text(json.dumps(content))
         rig.reload_policies(browser)
-        rig.comes_to(browser, "/any", 401)
+        rig.comes_to(browser, "/after", 401)
+        expect(rig.seen("/after")[-1]["reason"] == "no_proof")
+        until(lambda: not rig.daemon_answers().get("sessions"), PATIENCE_S,
+              "the end of the session")
 
 
 def test_observe_stops_nothing():

@@ -1,7 +1,12 @@
 #!/usr/bin/python3
 """The extension in real Firefox ESR, force-installed by policy."""
+import json
+import pathlib
+
 from browser_rig import BrowserRig, enter_namespace, expect, main, need
 from kinds import every_kind_is_proven, parallel_requests_share_no_proof
+from outages import (all_is_stopped_in_time_while_the_service_is_down,
+                     all_is_stopped_while_the_daemon_is_down)
 
 enter_namespace()
 
@@ -19,14 +24,34 @@ def test_parallel_requests_never_share_a_proof():
 # F32
 def test_everything_is_stopped_while_the_daemon_is_down_and_recovers():
     with BrowserRig().all_up() as rig, rig.firefox() as browser:
-        rig.daemon.stop()
-        rig.stops_at_once(browser, "/down", 3)
-        expect(not [s for s in rig.gateway.seen if s["path"] == "/down"],
-               "a request went without a proof")
-        rig.start_daemon()
-        rig.uplink.stop()
-        rig.start_uplink()
-        rig.comes_to(browser, "/back", 200)
+        all_is_stopped_while_the_daemon_is_down(rig, browser)
+        all_is_stopped_in_time_while_the_service_is_down(rig, browser)
+
+
+def test_a_slow_tpm_is_waited_for():
+    with BrowserRig(tpm_delay_ms=200).all_up() as rig, rig.firefox() as browser:
+        parallel_requests_share_no_proof(rig, browser, 20)
+
+
+def test_an_edit_of_the_policy_and_its_removal_take_effect_with_a_restart():
+    with BrowserRig().all_up() as rig:
+        with rig.firefox() as browser:
+            expect(rig.fetch(browser, "/free/a") == 200)
+            expect(rig.seen("/free/a")[-1]["receipt"])
+        rig.set_policy(rules=[
+            {"match": [f"{rig.origin}/free/*"], "protect": False},
+            *rig.managed["rules"]])
+        with rig.firefox() as browser:
+            expect(rig.fetch(browser, "/free/b") == 401)
+            expect(rig.fetch(browser, "/other") == 200)
+        path = pathlib.Path("/etc/firefox/policies/policies.json")
+        content = json.loads(path.read_text())
+        del content["policies"]["3rdparty"]
+        path.write_text(json.dumps(content))
+        with rig.firefox(ready=False) as browser:
+            rig.go_blank(browser)
+            expect(rig.fetch(browser, "/removed") == 401)
+            expect(rig.seen("/removed")[-1]["reason"] == "no_proof")
 
 
 def test_a_page_api_works_for_allowed_origins_alone():
