@@ -85,6 +85,31 @@ def test_another_extension_may_not_start_the_host():
             expect("deviceId" in said, said)
 
 
+def test_an_agent_extension_gets_a_receipt_if_policy_names_it():
+    with BrowserRig().all_up() as rig:
+        other = rig.install_beside({}, page_html="<title>an agent</title>")
+        request = {"name": "http:POST", "resource": f"{rig.origin}/agent",
+                   "purpose": "an agent's work"}
+        with rig.chromium() as browser:
+            def ask():
+                browser.go(f"chrome-extension://{other}/page.html")
+                return browser.run(ASK_OUR_EXTENSION, rig.extension, request)
+            answer = until(lambda: ask_if_there(ask), PATIENCE_S, "the agent")
+            expect(answer["error"]["reason"] == "origin_not_allowed", answer)
+            # Policy is a file that deploy writes anew: with both extensions.
+            rig.set_policy(agent_extensions=[other])
+            rig.force_beside(other)
+            rig.reload_policies(browser)
+
+            def named():
+                answer = ask()
+                return answer.get("result") and answer
+            answer = until(named, PATIENCE_S, "policy names the agent")
+            expect(answer["result"]["decision"] == "permit", answer)
+            expect(refused(rig.gateway, "POST", "/agent", b"",
+                           answer["result"]["receipt"]) == "accepted")
+
+
 # A47
 def test_a_host_started_with_our_argv_is_no_browser():
     with plain_chromium() as (rig, browser):
@@ -127,6 +152,15 @@ return new Promise((done) => {
   port.onMessage.addListener((message) => done(JSON.stringify(message)));
   port.onDisconnect.addListener(() => done(chrome.runtime.lastError.message));
   port.postMessage({request_id: '1', status: {}});
+});"""
+
+
+ASK_OUR_EXTENSION = """
+const port = chrome.runtime.connect(args[0]);
+return new Promise((done, fail) => {
+  port.onMessage.addListener(done);
+  port.onDisconnect.addListener(() => fail(chrome.runtime.lastError?.message));
+  port.postMessage({id: 7, request: args[1]});
 });"""
 
 

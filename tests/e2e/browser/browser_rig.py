@@ -163,13 +163,18 @@ class BrowserRig(Rig):
             PACK.extension_key.public_key(key))
         update = self.dir / "beside.xml"
         update.write_text(PACK.update_xml(made, package.as_uri(), "1"))
+        self.force_beside(made)
+        return made
+
+    def force_beside(self, extension):
+        """What deploy() writes knows ours alone."""
         policy = pathlib.Path("/etc/chromium/policies/managed/countersign.json")
         content = json.loads(policy.read_text())
-        content["ExtensionSettings"][made] = {
+        content["ExtensionSettings"][extension] = {
             "installation_mode": "force_installed",
-            "update_url": update.as_uri(), "override_update_url": True}
+            "update_url": (self.dir / "beside.xml").as_uri(),
+            "override_update_url": True}
         policy.write_text(json.dumps(content))
-        return made
 
     def env(self):
         return {"COUNTERSIGN_SOCKET": str(self.socket)}
