@@ -6,6 +6,7 @@
 
 #include "attest/base/bytes.h"
 #include "attest/base/result.h"
+#include "platform/handle.h"
 
 namespace countersign::platform {
 
@@ -18,6 +19,10 @@ namespace countersign::platform {
 //   kIoError     may not be read
 [[nodiscard]] Result<Bytes> ReadTrustedFile(const std::string& path,
                                             size_t max_bytes);
+
+// The same checks but for the size, and the open file: for what is read piece
+// by piece.
+[[nodiscard]] Result<OwnedHandle> OpenTrustedFile(const std::string& path);
 
 // The same without the checks on owner and mode: for what the kernel shows
 // (the boot event log), and files that a person named on the command line.

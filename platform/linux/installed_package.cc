@@ -4,17 +4,21 @@
 #include "platform/installed_package.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <cerrno>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <mutex>
-#include <optional>
 #include <string_view>
 #include <tuple>
 #include <utility>
 #include <vector>
 
+#include "platform/handle.h"
 #include "platform/trusted_file.h"
 
 namespace countersign::platform {
@@ -22,8 +26,8 @@ namespace {
 
 constexpr size_t kMaxCached = 256;
 constexpr size_t kMaxLists = 100'000;
-constexpr size_t kMaxListSize = 16 << 20;
-constexpr size_t kMaxStatusSize = 64 << 20;
+constexpr size_t kMaxLine = 8192;  // Of a path, twice the longest.
+constexpr size_t kPiece = 16 * 1024;
 constexpr std::string_view kListEnding = ".list";
 
 // Changes with every run of dpkg, which writes the file anew.
@@ -35,16 +39,33 @@ Edition EditionOf(const std::string& status) {
   return {info.st_dev, info.st_ino, info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
 }
 
-bool HasLine(std::string_view text, std::string_view line) {
-  for (size_t at = 0; (at = text.find(line, at)) != std::string_view::npos;
-       ++at) {
-    const size_t end = at + line.size();
-    if ((at == 0 || text[at - 1] == '\n') &&
-        (end == text.size() || text[end] == '\n')) {
-      return true;
+// Each line of the file, until `take` says that it was enough. A line that is
+// longer than any of ours is left out. Reads piece by piece: the lists together
+// are larger than all else that the daemon holds.
+using TakeLine = std::function<bool(std::string_view)>;
+Status ForEachLine(const std::string& path, const TakeLine& take) {
+  CS_ASSIGN_OR_RETURN(const OwnedHandle file, OpenTrustedFile(path));
+  std::string rest;
+  bool too_long = false;
+  std::array<char, kPiece> piece;
+  while (true) {
+    const ssize_t got = ::read(file.get(), piece.data(), piece.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Fail(ErrorCode::kIoError, path);
+    if (got == 0) break;
+    std::string_view text(piece.data(), static_cast<size_t>(got));
+    for (size_t end = 0; (end = text.find('\n')) != std::string_view::npos;
+         text.remove_prefix(end + 1)) {
+      rest += text.substr(0, end);
+      if (!too_long && rest.size() <= kMaxLine && !take(rest)) return {};
+      too_long = false;
+      rest.clear();
     }
+    if (rest.size() + text.size() > kMaxLine) too_long = true;
+    if (!too_long) rest += text;
   }
-  return false;
+  if (!too_long && !rest.empty()) take(rest);
+  return {};
 }
 
 // On a system whose /bin is a link to /usr/bin, packages may name either.
@@ -57,13 +78,13 @@ std::vector<std::string> NamesOf(const std::string& path) {
 }
 
 Result<bool> NamesAny(const std::string& file,
-                      const std::vector<std::string>& lines, size_t max_size) {
-  CS_ASSIGN_OR_RETURN(const Bytes bytes, ReadTrustedFile(file, max_size));
-  const std::string text = AsString(bytes);
-  for (const std::string& line : lines) {
-    if (HasLine(text, line)) return true;
-  }
-  return false;
+                      const std::vector<std::string>& lines) {
+  bool found = false;
+  CS_RETURN_IF_ERROR(ForEachLine(file, [&](std::string_view line) {
+    found = std::ranges::find(lines, line) != lines.end();
+    return !found;
+  }));
+  return found;
 }
 
 // The name of the one list that names the path: NAME or NAME:ARCH.
@@ -79,7 +100,7 @@ Result<std::string> Owner(const std::string& database,
     if (!file.ends_with(kListEnding)) continue;
     if (++lists > kMaxLists)
       return Fail(ErrorCode::kNotFound, "too many lists");
-    const auto names_it = NamesAny(entry->path().string(), names, kMaxListSize);
+    const auto names_it = NamesAny(entry->path().string(), names);
     if (!names_it.has_value() || !*names_it) continue;
     if (!owner.empty()) {
       return Fail(ErrorCode::kNotFound, "more than one package names it");
@@ -92,47 +113,54 @@ Result<std::string> Owner(const std::string& database,
   return owner;
 }
 
-std::string_view Field(std::string_view stanza, std::string_view name) {
-  while (!stanza.empty()) {
-    const size_t end = std::min(stanza.find('\n'), stanza.size());
-    const std::string_view line = stanza.substr(0, end);
-    if (line.starts_with(name) && line.substr(name.size()).starts_with(": ")) {
-      return line.substr(name.size() + 2);
-    }
-    stanza.remove_prefix(std::min(end + 1, stanza.size()));
-  }
-  return {};
-}
+struct Stanza {
+  std::string package;
+  std::string status;
+  std::string architecture;
+  std::string version;
 
+  void Take(std::string_view line) {
+    const std::pair<std::string_view, std::string*> fields[] = {
+        {"Package: ", &package},
+        {"Status: ", &status},
+        {"Architecture: ", &architecture},
+        {"Version: ", &version}};
+    for (const auto& [name, value] : fields) {
+      if (line.starts_with(name)) *value = line.substr(name.size());
+    }
+  }
+};
+
+// What the status file says of a list's package.
 Result<InstalledPackage> Describe(const std::string& status,
                                   const std::string& owner) {
   const size_t colon = owner.find(':');
   const std::string name = owner.substr(0, colon);
   const std::string architecture =
       colon == std::string::npos ? "" : owner.substr(colon + 1);
-  CS_ASSIGN_OR_RETURN(const Bytes bytes,
-                      ReadTrustedFile(status, kMaxStatusSize));
-  const std::string text = AsString(bytes);
-  std::string_view rest = text;
-  while (!rest.empty()) {
-    const size_t end = std::min(rest.find("\n\n"), rest.size());
-    const std::string_view stanza = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 2, rest.size()));
-    if (Field(stanza, "Package") != name ||
-        Field(stanza, "Status") != "install ok installed" ||
-        (!architecture.empty() &&
-         Field(stanza, "Architecture") != architecture)) {
-      continue;
+  Stanza stanza;
+  const auto is_it = [&] {
+    return stanza.package == name && stanza.status == "install ok installed" &&
+           (architecture.empty() || stanza.architecture == architecture);
+  };
+  CS_RETURN_IF_ERROR(ForEachLine(status, [&](std::string_view line) {
+    if (!line.empty()) {
+      stanza.Take(line);
+    } else if (is_it()) {
+      return false;
+    } else {
+      stanza = {};
     }
-    return InstalledPackage{name, std::string(Field(stanza, "Version"))};
-  }
+    return true;
+  }));
+  if (is_it()) return InstalledPackage{name, stanza.version};
   return Fail(ErrorCode::kNotFound, name + " is not wholly installed");
 }
 
 Result<InstalledPackage> Look(const std::string& database,
                               const std::string& path) {
   const std::vector<std::string> names = NamesOf(path);
-  const auto diverted = NamesAny(database + "/diversions", names, kMaxListSize);
+  const auto diverted = NamesAny(database + "/diversions", names);
   if (diverted.has_value() ? *diverted
                            : diverted.error().code != ErrorCode::kNotFound) {
     return Fail(ErrorCode::kNotFound, "it may be diverted");

@@ -70,11 +70,15 @@ Result<Bytes> ReadAll(const std::string& path, const OwnedHandle& file,
 
 }  // namespace
 
-Result<Bytes> ReadTrustedFile(const std::string& path, size_t max_bytes) {
+Result<OwnedHandle> OpenTrustedFile(const std::string& path) {
   struct stat status = {};
-  CS_ASSIGN_OR_RETURN(const OwnedHandle file,
-                      OpenFile(path, O_NOFOLLOW, status));
+  CS_ASSIGN_OR_RETURN(OwnedHandle file, OpenFile(path, O_NOFOLLOW, status));
   CS_RETURN_IF_ERROR(CheckTrusted(path, status));
+  return file;
+}
+
+Result<Bytes> ReadTrustedFile(const std::string& path, size_t max_bytes) {
+  CS_ASSIGN_OR_RETURN(const OwnedHandle file, OpenTrustedFile(path));
   return ReadAll(path, file, max_bytes);
 }
 

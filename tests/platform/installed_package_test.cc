@@ -70,6 +70,17 @@ TEST_F(PackageFinderTest, FindsNothingElse) {
   EXPECT_FALSE(PackageFinder(folder_ + "/none").Find("/usr").has_value());
 }
 
+TEST_F(PackageFinderTest, TakesNoPieceOfALongLineForAPath) {
+  // Whatever pieces it is read in, one of these would begin at the path.
+  for (size_t size = 16 * 1024 - 2; size <= 16 * 1024 + 2; ++size) {
+    Write("info/browser.list", std::string(size, 'x') + "/usr/bin/piece\n" +
+                                   "/usr/lib/browser/browser");
+    PackageFinder finder(folder_);
+    EXPECT_FALSE(finder.Find("/usr/bin/piece").has_value());
+    EXPECT_TRUE(finder.Find("/usr/lib/browser/browser").has_value());
+  }
+}
+
 TEST_F(PackageFinderTest, RejectsAPathOfTwoPackages) {
   Write("info/second.list", "/usr/lib/browser/browser\n");
   EXPECT_EQ(Find("/usr/lib/browser/browser"), "");
