@@ -555,8 +555,10 @@ def main(names):
         results.append((name, error, skipped))
     report = os.environ.get("GTEST_OUTPUT", "")
     if report.startswith("xml:"):
-        name = pathlib.Path(sys.argv[0]).stem
-        junit(pathlib.Path(report[4:]) / f"e2e_{name}.xml", results)
+        # What ctest calls it: e2e_NAME here, e2e_FOLDER_NAME below.
+        file = pathlib.Path(sys.argv[0]).resolve().with_suffix("")
+        name = "_".join(file.relative_to(SOURCE / "tests").parts)
+        junit(pathlib.Path(report[4:]) / f"{name}.xml", results)
     if not results or any(error for _, error, _ in results):
         sys.exit(1)
     sys.exit(77 if all(skipped for _, _, skipped in results) else 0)
