@@ -140,7 +140,7 @@ Result<InstalledPackage> Describe(const std::string& status,
       colon == std::string::npos ? "" : owner.substr(colon + 1);
   Stanza stanza;
   const auto is_it = [&] {
-    return stanza.package == name && stanza.status == "install ok installed" &&
+    return stanza.package == name && stanza.status.ends_with(" ok installed") &&
            (architecture.empty() || stanza.architecture == architecture);
   };
   CS_RETURN_IF_ERROR(ForEachLine(status, [&](std::string_view line) {

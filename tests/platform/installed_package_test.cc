@@ -92,6 +92,12 @@ TEST_F(PackageFinderTest, RejectsADivertedPath) {
   EXPECT_EQ(Find("/usr/lib/libbrowser.so.1"), "libbrowser 7");
 }
 
+TEST_F(PackageFinderTest, TakesAPackageThatIsHeldForInstalled) {
+  Write("status",
+        "Package: browser\nStatus: hold ok installed\nVersion: 1\n");
+  EXPECT_EQ(Find("/usr/lib/browser/browser"), "browser 1");
+}
+
 TEST_F(PackageFinderTest, RejectsAPackageThatIsNotWhollyInstalled) {
   Write("status",
         "Package: browser\nStatus: deinstall ok config-files\nVersion: 1\n");

@@ -9,9 +9,9 @@ const UNRESERVED = /[A-Za-z0-9\-._~]/;
 // What RFC 3986 lets stand in a path (§3.3) and, with "/?", in a query (§3.4).
 const PATH_CHARACTER = /[A-Za-z0-9\-._~!$&'()*+,;=:@/]/;
 const QUERY_CHARACTER = /[A-Za-z0-9\-._~!$&'()*+,;=:@/?]/;
-// An escaped separator or "%", an empty segment, or a dot segment that hides
-// behind a parameter: some servers read such a path as another one.
-const AMBIGUOUS = /%2F|%5C|%25|\/\/|\/\.\.?;/;
+// An escaped separator, "%" or other character that a path may hold as it is, an
+// empty segment, or a parameter: some servers read such a path as another one.
+const AMBIGUOUS = /%(?:2[1-9A-CF]|3[ABD]|40|5C)|;|\/\//;
 
 // WebSocket handshakes are HTTP requests: http and https stand for ws and wss.
 // Undefined for anything else.

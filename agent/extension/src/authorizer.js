@@ -80,6 +80,8 @@ export class Authorizer {
     while (answer.decision === 'approval_required') {
       // Whoever only observes asks nobody.
       if (action.observe) throw new Failure('approval_required', UNASKED);
+      // Nor anybody for a request that has been stopped already.
+      if (action.deadline?.over) throw new Failure('timeout');
       const {requestDigest} = answer;
       action.deadline?.stop();
       const {approved, here} = await this.approvals.ask({

@@ -85,7 +85,11 @@ const interceptor = new Interceptor({
   policies, prover, pool, sessions, notices, history,
   // Each initiator: more than any application, less than what fills the queue.
   limit: new RateLimit({burst: 2000, perSecond: 200}),
-  tabUrl: async (id) => id < 0 ? undefined : (await api.tabs.get(id)).url,
+  endLimit: new RateLimit({burst: 1, perSecond: 0.1}),
+  tab: async (id) => id < 0 ? undefined : api.tabs.get(id),
+});
+void api.extension.isAllowedIncognitoAccess().then((allowed) => {
+  interceptor.seesPrivate = allowed;
 });
 
 // What was made for a policy or a session that is over is good no longer.
@@ -94,7 +98,9 @@ function forgetProofs() {
   pool.clear();
 }
 
-policies.start();
+void policies.start().then(() => {
+  interceptor.loaded = true;
+});
 
 api.webRequest.onBeforeRequest.addListener(
     (details) => interceptor.onBeforeRequest(details), everywhere,

@@ -17,12 +17,13 @@ const MAX_BODIES = 4096;
 const STOP = {cancel: true};
 
 export class Interceptor {
-  // `tabUrl(id)` promises a tab's address; `limit` says how often each
-  // initiator may ask.
+  // `tab(id)` promises a tab, or nothing; `limit` says how often each initiator
+  // may ask, `endLimit` how often one may end another origin's sessions.
+  // `seesPrivate`: requests of private windows come here too, perhaps.
   constructor({policies, prover, pool, sessions, notices, history, limit,
-    tabUrl}) {
+    endLimit, tab, seesPrivate = true}) {
     Object.assign(this, {policies, prover, pool, sessions, notices, history,
-      limit, tabUrl});
+      limit, endLimit, tab, seesPrivate});
     this.bodies = new Map();  // requestId -> promise of a digest
     this.ending = new Set();  // requestIds that end the sessions
     this.waits = true;  // Until the probe says otherwise.
@@ -53,8 +54,17 @@ export class Interceptor {
 
   // A logout ends the sessions before it and, since it may need one itself,
   // once more when it is done: whoever comes next shares none.
-  endIfNamed({requestId, url}) {
-    if (!this.policy.session.endsOn(new URL(url))) return;
+  // Another site's page may end them too, as single logout does, but not all the
+  // time.
+  endIfNamed(details) {
+    const {requestId} = details;
+    const url = new URL(details.url);
+    if (!this.policy.session.endsOn(url)) return;
+    const initiator = initiatorOf(details);
+    if (initiator !== undefined && initiator !== url.origin &&
+        !this.endLimit.take(initiator)) {
+      return;
+    }
     this.ending.add(requestId);
     void this.sessions.endAll();
   }
@@ -67,9 +77,10 @@ export class Interceptor {
 
   // webRequest.onBeforeSendHeaders: nothing, an answer or a promise of one.
   onBeforeSendHeaders(details) {
-    // Where no listener can wait, the policy known so far has to do.
-    if (this.loaded || !this.waits) return this.answer(details);
-    return this.answerOnceLoaded(details);
+    if (this.loaded) return this.answer(details);
+    if (this.waits) return this.answerOnceLoaded(details);
+    // No listener can wait, and what is protected is not known.
+    return this.refuse(details, undefined, new Failure('not_ready'));
   }
 
   async answerOnceLoaded(details) {
@@ -128,17 +139,25 @@ export class Interceptor {
     const {deadline} = request;
     request.sha256 ??= await body;
     // Asking for a tab takes longer than all else here: only if it matters.
-    const top = details.type === 'main_frame' ? details.url :
-      this.policy.session.boundaries.length > 0 &&
-        await this.tabUrl(details.tabId).catch(() => undefined);
-    request.key = this.keyOf(details, request, top);
+    const navigates = details.type === 'main_frame';
+    const hidden = details.incognito === undefined && this.seesPrivate;
+    const tab = hidden ||
+        (!navigates && this.policy.session.boundaries.length > 0) ?
+      await this.tab(details.tabId).catch(() => undefined) : undefined;
+    request.key = this.keyOf(details, request, tab, navigates ?
+      details.url : tab?.url);
     if (!deadline.over && !this.sessions.has(request.key)) {
       deadline.restart(OPENING_MS);
     }
     return this.prover.headersFor(request);
   }
 
-  keyOf({incognito, cookieStoreId}, {initiator, url}, top) {
+  // Chromium's webRequest does not say whether a window is private; its tab
+  // does.
+  keyOf(details, {initiator, url}, tab, top) {
+    const {cookieStoreId} = details;
+    const incognito = details.incognito ??
+        (this.seesPrivate ? tab?.incognito : false);
     return sessionKey(this.policy, {incognito, cookieStoreId, initiator},
         [url, ...(top ? [new URL(top)] : [])]);
   }

@@ -46,8 +46,11 @@ export class PolicyStore {
     return undefined;
   }
 
+  // What cannot be read is not gone.
   async reload() {
-    await this.adopt(await this.readManaged());
+    const managed =
+        await this.storage.managed.get(null).catch(() => undefined);
+    if (managed !== undefined) await this.adopt(managed);
   }
 
   async endGrace() {

@@ -18,8 +18,9 @@ export class ProofPool {
     this.byAddress = new Map();  // -> {proofs, failure}
   }
 
-  static keyOf({key, method, url}) {
-    return `${method} ${url.href} ${key}`;
+  // The proof's action says who asked.
+  static keyOf({key, method, url, initiator = ''}) {
+    return `${method} ${url.href} ${initiator} ${key}`;
   }
 
   // {headers} or, where there are none, {failure}: why the last could not be

@@ -12,6 +12,7 @@ import {Reader, isBoolean, isObject, isOrigin, isText, isTexts, oneOf, someOf}
 
 const KEYS = ['match', 'methods', 'initiators', 'protect', 'purpose',
   'audience', 'query', 'unbound_body', 'dpop', 'texts'];
+const DEMANDS = ['dpop', 'refuseUnbound', 'broken'];
 const METHOD = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$/;
 
 const isMethod = (v) => typeof v === 'string' && METHOD.test(v);
@@ -82,7 +83,7 @@ export function readRules(raw, {last = [], texts = {}, faults}) {
 // The first rule that covers the request, or undefined if it is not protected.
 // A path that a server may read as another one is no exception from anything:
 // if no rule protects it as it stands, the first that protects something of its
-// site does.
+// site does. What any of those demands is then demanded.
 export function ruleFor({rules}, url, method) {
   const named = method.toUpperCase();
   const fits = (rule) => rule.methods === undefined || rule.methods.has(named);
@@ -90,7 +91,9 @@ export function ruleFor({rules}, url, method) {
     const rule = rules.find((one) => fits(one) && one.covers(url));
     return rule?.protect ? rule : undefined;
   }
-  const protecting = rules.filter((one) => one.protect && fits(one));
-  return protecting.find((one) => one.covers(url)) ??
-      protecting.find((one) => one.site(url));
+  const meant = rules.filter((one) =>
+    one.protect && fits(one) && one.site(url));
+  const rule = meant.find((one) => one.covers(url)) ?? meant[0];
+  return rule && {...rule, ...Object.fromEntries(DEMANDS.map((name) =>
+    [name, meant.some((one) => one[name])]))};
 }

@@ -117,11 +117,13 @@ export class Sessions {
 
   endAll() {
     this.endThose(() => true);
+    this.swept = undefined;  // One that would not close then may do so now.
     return this.sweep();
   }
 
+  // Windows close all the time: what is not private keeps its permits.
   endPrivate() {
-    this.endThose(isPrivate);
+    if ([...this.byKey.keys()].some(isPrivate)) this.endThose(isPrivate);
   }
 
   endThose(which) {

@@ -264,7 +264,7 @@ std::function<void(EvidenceBundle&)> Reclaim(std::string_view typ,
 
 // A ledger entry changed and logged so, by the service itself.
 std::function<void(EvidenceBundle&)> Relog(
-    bool session, std::function<void(v1::LedgerEntry&)> change) {
+    bool session, const std::function<void(v1::LedgerEntry&)>& change) {
   return [=](EvidenceBundle& bundle) {
     BundleMaker& maker = SharedMaker();
     v1::LedgerEntry entry =
@@ -279,7 +279,7 @@ std::function<void(EvidenceBundle&)> Relog(
 }
 
 std::function<void(EvidenceBundle&)> Rerecord(
-    std::function<void(v1::DeviceRecord&)> change) {
+    const std::function<void(v1::DeviceRecord&)>& change) {
   return [=](EvidenceBundle& bundle) {
     v1::DeviceRecord record = SharedMaker().record;
     change(record);

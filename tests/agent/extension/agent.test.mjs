@@ -286,6 +286,9 @@ test('whatever ends a session ends what was made in it', async () => {
   assert.equal(ends, 1);
   assert.ok(!sessions.isOpen(open) && !sessions.has('a'));
   await sessions.endAll();
+  sessions.endPrivate();  // There is none.
+  assert.equal(ends, 2);
+  await sessions.get('windowless by https://a.example');
   sessions.endPrivate();
   sessions.forgetAll();
   assert.equal(ends, 4);
@@ -325,6 +328,14 @@ function authorizerOf(answers, approves = true, words = []) {
     }}});
   return {authorizer, agent, asked, history};
 }
+
+test('nobody is asked about a request that was stopped already', async () => {
+  const {authorizer, asked} = authorizerOf([NEEDED]);
+  const deadline = {over: true, stop() {}, restart() {}};
+  const failure = await failureOf(authorizer.permit({...ACTION, deadline}));
+  assert.equal(failure.reason, 'timeout');
+  assert.deepEqual(asked, []);
+});
 
 test('a permit comes with its session', async () => {
   const {authorizer, history} = authorizerOf([{decision: 'permit', receipt: 'r'}]);
@@ -500,7 +511,7 @@ function bridgeOf({limit = new RateLimit({burst: 100, perSecond: 1}), ...more} =
 }
 
 const PAGE = {origin: 'https://agent.example', id: 'self',
-  tab: {url: 'https://agent.example/c/1'}};
+  tab: {incognito: false, url: 'https://agent.example/c/1'}};
 
 test('a page of an allowed origin is told the decision and nothing secret',
     async () => {

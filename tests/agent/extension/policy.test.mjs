@@ -155,6 +155,20 @@ test('a path that servers may read as another one is no exception', () => {
       undefined);
 });
 
+test('a path that may be read as another one meets what any rule demands', () => {
+  const policy = readPolicy({rules: [
+    {match: ['https://ai.example/admin/*'], dpop: true, unbound_body: 'refuse'},
+    {match: ['https://ai.example/v1/*:generate'], purpose: 'generate'},
+    {match: ['https://ai.example/api/*']}]});
+  for (const path of ['api;a/x', 'v1/g%3Agenerate', 'v1/g%40x', '/admin/x',
+    'x/..%2fadmin/y', 'admin;a/x', 'api/%21', 'api/%2B']) {
+    const met = rule(policy, `https://ai.example/${path}`);
+    assert.ok(met?.dpop && met.refuseUnbound, path);
+  }
+  assert.equal(rule(policy, 'https://ai.example/api/x').dpop, false);
+  assert.equal(rule(policy, 'https://ai.example/other'), undefined);
+});
+
 test('rules that were lost or cannot be read leave the last in force, broken',
     () => {
       const last = [{match: ['https://ai.example/open/*'], protect: false}, RULE];
@@ -327,6 +341,19 @@ test('rules that an edit lost are kept, broken, until it is mended', async () =>
   storage.edit({mode: 'enforce'});
   await next.ready;
   assert.equal(rule(next.policy, 'https://ai.example/'), undefined);
+});
+
+test('a policy that cannot be read is not one that went', async () => {
+  const storage = new FakeStorage(ON);
+  const store = new PolicyStore({storage});
+  await store.start();
+  const {get} = storage.managed;
+  storage.managed.get = () => Promise.reject(new Error('busy'));
+  storage.edit(ON);
+  await store.ready;
+  assert.ok(rule(store.policy, 'https://ai.example/'));
+  assert.deepEqual(storage.values.local.lastPolicy, ON);
+  storage.managed.get = get;
 });
 
 test('sessions are another policy’s if that changed or went', async () => {

@@ -200,7 +200,8 @@ const DETAILS = {requestId: '1', method: 'POST', url: 'https://a.example/x',
 function interceptorOf({managed = {rules: [{match: ['https://a.example/*']}]},
   headersFor = async () => [{name: 'Sec-Device-Proof', value: 'p'}],
   stopped = () => {}, limit = {take: () => true}, open = true,
-  tabUrl = async () => 'https://a.example/c/1'} = {}) {
+  tab = async () => ({url: 'https://a.example/c/1', incognito: false}),
+  endLimit = {take: () => true}, seesPrivate = false} = {}) {
   const requests = [];
   const notices = [];
   const history = new History();
@@ -217,7 +218,7 @@ function interceptorOf({managed = {rules: [{match: ['https://a.example/*']}]},
       failure.shown = texts;
       stopped();
     }, ready: (details) => notices.push(details)},
-    history, limit, tabUrl,
+    history, limit, endLimit, tab, seesPrivate,
   });
   interceptor.loaded = true;
   return {interceptor, requests, notices, history};
@@ -293,7 +294,7 @@ test('nothing that a proof waits for hangs: body, tab, session', async (t) => {
   const never = new Promise(() => {});
   for (const [how, ms, body] of [
     [{}, 2000, never],
-    [{tabUrl: () => never, managed: {rules: [{match: ['https://a.example/*']}],
+    [{tab: () => never, managed: {rules: [{match: ['https://a.example/*']}],
       session: {boundaries: ['https://a.example/c/{id}']}}}, 2000],
     [{open: false, headersFor: () => never}, 4000],
   ]) {
@@ -416,12 +417,25 @@ test('conversation, private window and container are different keys', async () =
     `private ${at}/1`, `profile box-2 ${at}/1`, `profile ${at}/2`]);
 });
 
+test('a private window is told by its tab where the browser says no more',
+    async () => {
+      const tabs = {1: {incognito: false, url: 'https://a.example/'},
+        2: {incognito: true, url: 'https://a.example/'}};
+      const {interceptor, requests} = interceptorOf(
+          {seesPrivate: true, tab: async (id) => tabs[id]});
+      for (const tabId of [1, 2, -1]) {
+        await interceptor.onBeforeSendHeaders({...DETAILS, tabId});
+      }
+      assert.deepEqual(requests.map((r) => r.key), ['profile', 'private',
+        'windowless by https://a.example']);
+    });
+
 test('a request of no tab shares its session with its initiator alone',
     async () => {
       const managed = {rules: [{match: ['https://a.example/*']}],
         session: {boundaries: ['https://a.example/c/{id}']}};
       const noTab = () => Promise.reject(new Error('No tab with id: -1.'));
-      const {interceptor, requests} = interceptorOf({managed, tabUrl: noTab});
+      const {interceptor, requests} = interceptorOf({managed, tab: noTab});
       const from = (more) =>
         interceptor.onBeforeSendHeaders({...DETAILS, tabId: -1, ...more});
       await from({});
@@ -446,6 +460,27 @@ test('an address that policy names ends the sessions, and once more when it ' +
   interceptor.onDone(logout);
   assert.deepEqual(requests, ['end', 'end']);
 });
+
+test('another site may end the sessions, but not all the time', () => {
+  const {interceptor, requests} = interceptorOf({
+    endLimit: new RateLimit({burst: 1, perSecond: 0}),
+    managed: {rules: [], session: {end_on: ['https://a.example/logout']}}});
+  const logout = {...DETAILS, url: 'https://a.example/logout'};
+  for (let i = 0; i < 5; ++i) {
+    interceptor.onBeforeRequest({...logout, initiator: 'https://b.example'});
+  }
+  assert.deepEqual(requests, ['end']);
+  interceptor.onBeforeRequest(logout);
+  assert.deepEqual(requests, ['end', 'end']);
+});
+
+test('where no listener can wait, nothing goes before the policy is known',
+    () => {
+      const {interceptor, notices} = interceptorOf({managed: {}});
+      interceptor.loaded = interceptor.waits = false;
+      assert.deepEqual(interceptor.onBeforeSendHeaders(DETAILS), {cancel: true});
+      assert.equal(notices[0].reason, 'not_ready');
+    });
 
 test('a logout that wakes the worker waits for the policy', async () => {
   const {interceptor, requests} = interceptorOf({managed: {}});
