@@ -7,6 +7,7 @@ by agent/extension/managed_schema.json, and what no schema says (patterns,
 methods, origins) as the extension reads it (src/policy.js, src/match.js).
 """
 import difflib
+import ipaddress
 import json
 import pathlib
 import re
@@ -18,11 +19,14 @@ TYPES = {"object": (dict, "an object {…}"), "array": (list, "a list […]"),
          "string": (str, "a text"), "boolean": (bool, "true or false"),
          "integer": (int, "a whole number")}
 MAX_TEXT = 256
+MAX_SENTENCE = 1024
 MAX_LIFETIME_S = 86400
 PATTERN = re.compile(r"(https?|\*)://(\*\.)?"
                      r"([^/*?#@:\[\]\s]+|\[[0-9a-fA-F:.]+\])"
                      r"(?::(\d{1,5}))?(/[^#]*)")
 ORIGIN = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?")
+DOT_SEGMENT = re.compile(r"/(\.|%2e){1,2}(/|$)", re.IGNORECASE)
+LABEL = re.compile(r"[^\W_]([\w-]*\w)?")
 HOLE = re.compile(r"\{[a-z_]+\}")
 METHOD = re.compile(r"[A-Z][A-Z-]*")
 HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
@@ -44,9 +48,23 @@ def load(text):
     return json.loads(text, object_pairs_hook=once)
 
 
+def is_host(text):
+    """Stricter than a browser: what it takes beyond this is no host's name."""
+    last = text.rstrip(".").split(".")[-1]
+    if text.startswith("[") or last.isdigit():
+        try:
+            ipaddress.ip_address(text.strip("[]"))
+            return True
+        except ValueError:
+            return False
+    return all(LABEL.fullmatch(label)
+               for label in text.removesuffix(".").split("."))
+
+
 def is_pattern(text):
     found = PATTERN.fullmatch(text)
-    return bool(found) and int(found[4] or 0) <= 65535
+    return (bool(found) and int(found[4] or 0) <= 65535 and is_host(found[3])
+            and not DOT_SEGMENT.search(found[5].split("?")[0]))
 
 
 def is_boundary(text):
@@ -65,6 +83,13 @@ def is_url(text):
     return bool(parts.scheme and parts.netloc)
 
 
+def is_sentence(text):
+    return 0 < len(text) <= MAX_SENTENCE
+
+
+ORIGIN_FORM = ("Write scheme, host and port alone, in lower case, as "
+               "https://agents.example.")
+SENTENCE_FORM = "Write 1 to 1024 characters, or leave the key out."
 # Key without its indices -> (what holds of it, what to write).
 PATTERN_FORM = "Write SCHEME://HOST[:PORT]/PATH, as https://ai.example/*."
 VALUES = {
@@ -73,6 +98,8 @@ VALUES = {
     "rules[].match[]": (is_pattern, PATTERN_FORM),
     "rules[].methods": (len, "Name at least one, or leave the key out."),
     "rules[].methods[]": (METHOD.fullmatch, "Write it in capitals: POST."),
+    "rules[].initiators": (len, "Name at least one, or leave the key out."),
+    "rules[].initiators[]": (is_origin, ORIGIN_FORM),
     "rules[].audience": (is_url, "Write an origin, as https://ai.example."),
     "session.lifetime_s": (lambda n: 0 < n <= MAX_LIFETIME_S,
                            f"Write 1 to {MAX_LIFETIME_S} seconds."),
@@ -81,9 +108,9 @@ VALUES = {
                      "https://ai.example/c/{conversation}."),
     "session.end_on[]": (is_pattern, PATTERN_FORM),
     "page_api[].origins": (len, "Name at least one origin."),
-    "page_api[].origins[]": (
-        is_origin, "Write scheme, host and port alone, in lower case, as "
-                   "https://agents.example."),
+    "page_api[].origins[]": (is_origin, ORIGIN_FORM),
+    "texts.blocked": (is_sentence, SENTENCE_FORM),
+    "texts.approval": (is_sentence, SENTENCE_FORM),
     "texts.help_url": (lambda url: url.startswith("https://"),
                        "Write an https address."),
 }
