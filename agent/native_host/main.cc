@@ -5,9 +5,9 @@
 // The browser adds the calling extension's origin (Chromium) or the manifest's
 // path and the add-on's id (Firefox). Any process can start this program with
 // the same words, so they decide nothing and are not read here: the daemon
-// judges the process that started us, and notes the words as a hint. Exit codes:
-// 0 the browser is done, 1 it sent what has no meaning, or the machine is out of
-// something.
+// judges the process that started us, and notes the words as a hint. Exit
+// codes: 0 the browser is done, 1 it sent what has no meaning, or the machine
+// is out of something.
 //
 // Whose daemon answers is the machine's to say, not the user's: --socket and
 // COUNTERSIGN_SOCKET, which tests and the quickstart set, count for root alone.

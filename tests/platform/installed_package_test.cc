@@ -93,8 +93,7 @@ TEST_F(PackageFinderTest, RejectsADivertedPath) {
 }
 
 TEST_F(PackageFinderTest, TakesAPackageThatIsHeldForInstalled) {
-  Write("status",
-        "Package: browser\nStatus: hold ok installed\nVersion: 1\n");
+  Write("status", "Package: browser\nStatus: hold ok installed\nVersion: 1\n");
   EXPECT_EQ(Find("/usr/lib/browser/browser"), "browser 1");
 }
 
