@@ -7,6 +7,7 @@
 #include "attest/statement/statement.h"
 #include "tests/agent/daemon/daemon_rig.h"
 #include "tests/fails_with.h"
+#include "tests/fork_may_hang.h"
 
 namespace countersign::agent {
 namespace {
@@ -14,16 +15,6 @@ namespace {
 using std::chrono::seconds;
 
 constexpr char kAction[] = "test:prompt";
-
-// These tests fork while the daemon's threads run beside them. What glibc locks
-// is put right in the child; what ASan and TSan lock may stay locked for ever.
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define COUNTERSIGN_FORK_MAY_HANG
-#endif
-#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define COUNTERSIGN_FORK_MAY_HANG
-#endif
 
 // Seen from the process that owns the session.
 enum class Where { kBelow, kFarBelow, kBelowAnotherUser, kOutside };
