@@ -33,6 +33,11 @@ constexpr int kIoThreads = 2;
 constexpr int kBusyRetryS = 1;
 constexpr std::chrono::milliseconds kAcceptPause{100};
 
+constexpr std::string_view kDpopField = "DPoP";
+constexpr std::string_view kAttestationField = "OAuth-Client-Attestation";
+constexpr std::string_view kAttestationPopField =
+    "OAuth-Client-Attestation-PoP";
+
 // What every connection shares.
 struct Shared {
   Shared(const HttpServerOptions& server_options,
@@ -153,10 +158,14 @@ class Connection final : public Closable,
         request.count(http::field::transfer_encoding) > 0) {
       return 400;
     }
-    if (request.count(http::field::content_length) > 1 ||
-        request.count(http::field::host) > 1 ||
-        request.count(http::field::authorization) > 1) {
-      return 400;
+    for (const auto field : {http::field::content_length, http::field::host,
+                             http::field::authorization, http::field::cookie,
+                             http::field::origin, http::field::content_type}) {
+      if (request.count(field) > 1) return 400;
+    }
+    for (const std::string_view name :
+         {kDpopField, kAttestationField, kAttestationPopField}) {
+      if (request.count({name.data(), name.size()}) > 1) return 400;
     }
     const auto transfer = request[http::field::transfer_encoding];
     if (!transfer.empty() && !beast::iequals(transfer, "chunked")) return 400;
@@ -220,6 +229,11 @@ class Connection final : public Closable,
     request.content_type = Text(message[http::field::content_type]);
     request.accept = Text(message[http::field::accept]);
     request.authorization = Text(message[http::field::authorization]);
+    request.cookie = Text(message[http::field::cookie]);
+    request.origin = Text(message[http::field::origin]);
+    request.dpop = Named(message, kDpopField);
+    request.client_attestation = Named(message, kAttestationField);
+    request.client_attestation_pop = Named(message, kAttestationPopField);
     request.body = std::move(message.body());
     request.remote_address = remote_;
     request.tls_exporter = exporter_;
@@ -246,6 +260,9 @@ class Connection final : public Closable,
     }
     if (!response.allow.empty()) {
       answer_->set(http::field::allow, response.allow);
+    }
+    for (const auto& [name, value] : response.headers) {
+      answer_->insert(name, value);
     }
     answer_->body() = std::move(response.body);
     answer_->keep_alive(keep_alive_ && !shared_.stopping);
@@ -276,6 +293,10 @@ class Connection final : public Closable,
 
   static std::string_view Text(beast::string_view text) {
     return {text.data(), text.size()};
+  }
+  template <typename Message>
+  static std::string_view Named(const Message& message, std::string_view name) {
+    return Text(message[beast::string_view(name.data(), name.size())]);
   }
   template <typename Message>
   static std::string_view Target(const Message& message) {

@@ -7,7 +7,8 @@
 //
 // Bounds, each answered with its status and a closed connection:
 //   400  malformed, NUL or CR/LF in a header, Content-Length together with
-//        Transfer-Encoding, an HTTP version other than 1.0 and 1.1
+//        Transfer-Encoding, one of the fields of Request twice, an HTTP
+//        version other than 1.0 and 1.1
 //   408  the request did not arrive within read_timeout
 //   413  body larger than the route takes (also chunked, while it arrives)
 //   415  any Content-Encoding: nothing here is worth a decompression bomb
@@ -23,6 +24,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "attest/authz/tls_context.h"
 #include "attest/base/bytes.h"
@@ -40,6 +43,11 @@ struct Request {
   std::string content_type;
   std::string accept;
   std::string authorization;
+  std::string cookie;
+  std::string origin;
+  std::string dpop;                    // RFC 9449 proof.
+  std::string client_attestation;      // OAuth-Client-Attestation
+  std::string client_attestation_pop;  // OAuth-Client-Attestation-PoP
   std::string body;
   std::string remote_address;  // Of the TCP peer, without port.
   // RFC 9266 "EXPORTER-Channel-Binding" of this connection; empty under 1.2.
@@ -53,6 +61,9 @@ struct Response {
   std::string cache_control = "no-store";
   int retry_after_s = 0;  // Sent when positive.
   std::string allow;      // Sent unless empty: the methods of the path.
+  // Further header fields. Names and values are ours, or checked by whoever
+  // puts them here: the server writes them as they are.
+  std::vector<std::pair<std::string, std::string>> headers;
 };
 
 class RequestHandler {

@@ -33,6 +33,10 @@ class EchoHandler final : public RequestHandler {
     response.body = request.method + " " + request.path + " ? " +
                     request.query + " " + request.body + " " +
                     ToHex(request.tls_exporter) + " " + request.remote_address;
+    if (!request.dpop.empty()) {
+      response.headers = {{"X-Proof", request.dpop},
+                          {"X-Cookie", request.cookie}};
+    }
     return response;
   }
   Response Refusal(int status) const override {
@@ -103,6 +107,27 @@ TEST_F(HttpServerTest, AnswersRequestsOverOneConnection) {
   EXPECT_THAT(first.body, HasSubstr("127.0.0.1"));
   EXPECT_THAT(first.header, HasSubstr("Cache-Control: no-store"));
   EXPECT_THAT(client->Ask("POST", "/d", "hello").body, HasSubstr("hello"));
+}
+
+TEST_F(HttpServerTest, HandsOverFieldsAndWritesThoseOfTheAnswer) {
+  Start();
+  const auto client = Connect();
+  const HttpAnswer answer = client->Ask("POST", "/", "x", "text/plain",
+                                        "dpop: abc\r\nCookie: a=b\r\n");
+  EXPECT_THAT(answer.header, HasSubstr("X-Proof: abc\r\n"));
+  EXPECT_THAT(answer.header, HasSubstr("X-Cookie: a=b\r\n"));
+}
+
+TEST_F(HttpServerTest, RefusesAFieldThatStandsTwice) {
+  Start();
+  for (const std::string field :
+       {"Authorization", "Cookie", "Origin", "Content-Type", "DPoP",
+        "OAuth-Client-Attestation", "OAuth-Client-Attestation-PoP"}) {
+    EXPECT_EQ(StatusOf("GET / HTTP/1.1\r\nHost: x\r\n" + field + ": a\r\n" +
+                       field + ": b\r\n\r\n"),
+              400)
+        << field;
+  }
 }
 
 TEST_F(HttpServerTest, LeavesOutTheBodyOfAnAnswerToHead) {
