@@ -10,7 +10,7 @@
 #include "attest/authz/files.h"
 #include "attest/authz/http_server.h"
 #include "attest/authz/installation.h"
-#include "attest/authz/storage/sqlite_store.h"
+#include "attest/authz/storage/open_store.h"
 #include "attest/authz/tls_context.h"
 #include "attest/base/digest.h"
 #include "attest/base/uri.h"
@@ -101,9 +101,8 @@ Status MakeKeys(const Config& config, const fs::path& trust) {
 
 // The ledger's first entry says that it begins, and under which name.
 Status BeginLedger(const Config& config, const ServiceKeys& keys) {
-  CS_ASSIGN_OR_RETURN(
-      const auto store,
-      SqliteStore::Open(config.database, SqliteStore::Mode::kCreate));
+  CS_ASSIGN_OR_RETURN(const auto store,
+                      OpenStore(config.database, SqlStore::Mode::kCreate));
   const SystemClock clock;
   LedgerWriter ledger(*store, keys.ledger, config.head_file, clock);
   v1::LedgerEntry entry;

@@ -1,6 +1,6 @@
 #include "attest/authz/installation.h"
 
-#include "attest/authz/storage/sqlite_store.h"
+#include "attest/authz/storage/open_store.h"
 
 namespace countersign::authz {
 
@@ -15,9 +15,8 @@ Result<std::unique_ptr<Installation>> Installation::Open(
     const std::string& config_path) {
   CS_ASSIGN_OR_RETURN(Config config, LoadConfig(config_path));
   CS_ASSIGN_OR_RETURN(ServiceKeys keys, LoadServiceKeys(config));
-  CS_ASSIGN_OR_RETURN(
-      auto store,
-      SqliteStore::Open(config.database, SqliteStore::Mode::kMustExist));
+  CS_ASSIGN_OR_RETURN(auto store,
+                      OpenStore(config.database, SqlStore::Mode::kMustExist));
   return std::unique_ptr<Installation>(
       new Installation(std::move(config), std::move(keys), std::move(store)));
 }

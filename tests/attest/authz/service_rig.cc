@@ -105,7 +105,7 @@ ServiceRig::ServiceRig(const RigOptions& options)
   if (!options.allow_list.empty()) {
     WriteFile(config.enrollment.ek_allowlist, options.allow_list);
   }
-  store = Must(SqliteStore::Open(config.database, SqliteStore::Mode::kCreate));
+  store = Must(OpenStore(config.database, SqlStore::Mode::kCreate));
   ledger = std::make_unique<LedgerWriter>(*store, ledger_key, config.head_file,
                                           clock);
   v1::LedgerEntry first;

@@ -8,7 +8,7 @@
 #include <memory>
 
 #include "attest/authz/api.h"
-#include "attest/authz/storage/sqlite_store.h"
+#include "attest/authz/storage/open_store.h"
 #include "attest/ledger/audit.h"
 #include "tests/attest/verifier/evidence.h"
 
@@ -102,7 +102,7 @@ class ServiceRig {
   TempFolder folder;
   FakeClock clock;
   Config config;
-  std::unique_ptr<SqliteStore> store;
+  std::unique_ptr<SqlStore> store;
   jose::Es256Key service_key;
   ledger::LedgerKey ledger_key;
   std::unique_ptr<LedgerWriter> ledger;

@@ -14,13 +14,14 @@
 #include "attest/authz/tokens.h"
 #include "attest/base/digest.h"
 #include "attest/base/json_guard.h"
+#include "attest/base/sqlite.h"
 #include "tests/attest/authz/service_rig.h"
 
 namespace countersign::authz {
 namespace {
 
-Result<std::unique_ptr<SqliteStore>> Open(const std::string& path) {
-  return SqliteStore::Open(path, SqliteStore::Mode::kCreate);
+Result<std::unique_ptr<SqlStore>> Open(const std::string& path) {
+  return OpenStore(path, SqlStore::Mode::kCreate);
 }
 
 Status PutSecret(Store& store, std::string_view name) {
@@ -54,7 +55,7 @@ TEST(SqliteStoreTest, KeepsWhatWasCommittedAndNothingElse) {
     EXPECT_EQ(failed.error().code, ErrorCode::kNonceUnknown);
   }
   const auto store =
-      *SqliteStore::Open(folder.Path("db"), SqliteStore::Mode::kMustExist);
+      *OpenStore(folder.Path("db"), SqlStore::Mode::kMustExist);
   EXPECT_TRUE(HasSecret(*store, "kept"));
   EXPECT_FALSE(HasSecret(*store, "dropped"));
 }
@@ -187,7 +188,7 @@ TEST(SqliteStoreTest, RefusesAFileThatIsNoDatabase) {
   std::ofstream(folder.Path("db")) << std::string(10'000, 'x');
   EXPECT_EQ(Open(folder.Path("db")).error().code, ErrorCode::kStorageCorrupt);
   EXPECT_EQ(
-      SqliteStore::Open(folder.Path("none"), SqliteStore::Mode::kMustExist)
+      OpenStore(folder.Path("none"), SqlStore::Mode::kMustExist)
           .error()
           .code,
       ErrorCode::kNotFound);
