@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "attest/authz/storage/postgres/postgres_driver.h"
+#include "attest/authz/storage/postgres/postgres_session.h"
 #include "attest/authz/storage/sqlite/sqlite_driver.h"
 
 namespace countersign::authz {
@@ -28,6 +29,11 @@ std::string SetAside(const std::string& path) {
 bool IsDatabaseUri(std::string_view database) {
   return database.starts_with("postgresql://") ||
          database.starts_with("postgres://");
+}
+
+Status CheckDatabaseName(const std::string& database) {
+  if (IsDatabaseUri(database)) return CheckPostgresUri(database);
+  return {};
 }
 
 Result<std::unique_ptr<SqlStore>> OpenStore(const std::string& database,

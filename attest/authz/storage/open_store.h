@@ -14,6 +14,10 @@ namespace countersign::authz {
 // and not the path of a file.
 [[nodiscard]] bool IsDatabaseUri(std::string_view database);
 
+// Whether `database` can be one, without touching it: kConfigInvalid for a URI
+// that is none or holds a password (postgres/postgres_session.h).
+[[nodiscard]] Status CheckDatabaseName(const std::string& database);
+
 // As SqlStore::Open, and for a file:
 //   kNotFound        there is none; kCreate makes it
 //   kStorageCorrupt  fails SQLite's check; a copy was set aside, and the

@@ -88,7 +88,8 @@ ServiceRig::ServiceRig(const RigOptions& options)
       epochs(Secret(RandomBytes(32)), 300) {
   config.issuer = verifier::kIssuer;
   config.tenant = verifier::kTenant;
-  config.database = folder.Path("ledger.db");
+  config.database =
+      options.database.empty() ? folder.Path("ledger.db") : options.database;
   config.head_file = folder.Path("ledger.head");
   config.policy = folder.Path("policy.toml");
   config.ledger_origin = "authz.example/log";
@@ -180,7 +181,10 @@ std::vector<v1::LedgerEntry> ServiceRig::Ledger() {
   return entries;
 }
 
-Laptop::Laptop(ServiceRig& the_rig) : rig(the_rig) {}
+Laptop::Laptop(ServiceRig& the_rig, Authorizer* the_authorizer)
+    : rig(the_rig),
+      authorizer(the_authorizer == nullptr ? *the_rig.authorizer
+                                           : *the_authorizer) {}
 
 v1::EnrollmentRequest Laptop::EnrollmentRequestWith(
     const std::string& token) const {
@@ -315,7 +319,7 @@ v1::BatchEvidence Laptop::BatchOfBytes(
 }
 
 Result<BatchOutcome> Laptop::Send(const v1::BatchEvidence& batch) {
-  auto outcome = rig.authorizer->Authorize(batch);
+  auto outcome = authorizer.Authorize(batch);
   if (!outcome || outcome->refused) return outcome;
   epoch_nonce = ToBytes(AsBytes(outcome->answer.epoch_nonce()));
   ++next_batch;

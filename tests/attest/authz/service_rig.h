@@ -71,6 +71,7 @@ struct RigOptions {
   std::vector<std::pair<std::string, Bytes>> ek_roots = {};  // File name, DER.
   std::string allow_list = {};
   bool require_channel_binding = true;
+  std::string database = {};  // Path or URI; empty: a file of its own.
 };
 
 class ServiceRig {
@@ -129,7 +130,8 @@ struct LaptopSession {
 // otherwise. Aborts where the service does not let it.
 class Laptop {
  public:
-  explicit Laptop(ServiceRig& rig);
+  // Sends its batches to `authorizer`, by default the rig's.
+  explicit Laptop(ServiceRig& rig, Authorizer* authorizer = nullptr);
 
   v1::EnrollmentRequest EnrollmentRequestWith(const std::string& token) const;
   v1::ActivationRequest ActivationFor(const v1::EnrollmentAnswer& answer,
@@ -158,6 +160,7 @@ class Laptop {
                                const std::string& name = "http:POST");
 
   ServiceRig& rig;
+  Authorizer& authorizer;
   verifier::Device device;
   Bytes journal_id = RandomBytes(16);
   Bytes epoch_nonce;

@@ -68,8 +68,13 @@ Error PostgresLink::Lost() {
 }
 
 bool PostgresLink::Alive() {
-  return connection_ != nullptr && PQconsumeInput(connection_.get()) == 1 &&
-         PQstatus(connection_.get()) == CONNECTION_OK;
+  if (connection_ == nullptr) return false;
+  // Until there is nothing left to read: the end comes behind the server's
+  // last word.
+  while (WaitFor(PQsocket(connection_.get()), false, steady_clock::now())) {
+    if (PQconsumeInput(connection_.get()) != 1) break;
+  }
+  return PQstatus(connection_.get()) == CONNECTION_OK;
 }
 
 Status PostgresLink::Sent(int ok, PgPrepared* state) {

@@ -1,7 +1,7 @@
 // One connection to a PostgreSQL server in libpq's pipeline mode: statements
 // are queued and sent together, and one wait collects the results of all.
 //
-// Every wait ends: after kAnswerMs the connection is given up. Not
+// Every wait ends: after kPgAnswerTimeout the connection is given up. Not
 // thread-safe.
 #ifndef COUNTERSIGN_ATTEST_AUTHZ_STORAGE_POSTGRES_POSTGRES_LINK_H_
 #define COUNTERSIGN_ATTEST_AUTHZ_STORAGE_POSTGRES_POSTGRES_LINK_H_
@@ -42,8 +42,8 @@ enum class PgPrepared : uint8_t { kNot, kQueued, kDone };
 inline constexpr uint32_t kPgInt8 = 20;
 inline constexpr uint32_t kPgBytea = 17;
 
-// Longer than the server's statement_timeout, which is what should strike.
-inline constexpr std::chrono::seconds kPgStatementTimeout{30};
+// Longer than the server's statement_timeout (postgres_session.cc), which is
+// what should strike.
 inline constexpr std::chrono::seconds kPgAnswerTimeout{40};
 
 // A server's SQLSTATE as one of our errors. Of a lost connection:

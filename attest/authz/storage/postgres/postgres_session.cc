@@ -63,14 +63,14 @@ Status CheckPostgresUri(const std::string& uri) {
   if (options == nullptr) {
     PQfreemem(message);  // Quotes the URI, which may hold a password.
     return Fail(ErrorCode::kConfigInvalid,
-                "database: not a PostgreSQL connection URI");
+                "not a PostgreSQL connection URI");
   }
   for (const PQconninfoOption* option = options.get();
        option->keyword != nullptr; ++option) {
     if (option->val != nullptr && *option->val != '\0' &&
         std::string_view(option->dispchar) == "*") {
       return Fail(ErrorCode::kConfigInvalid,
-                  std::string("database: the URI holds a ") + option->keyword +
+                  std::string("the URI holds a ") + option->keyword +
                       "; use a passfile, a service file or PGPASSWORD");
     }
   }
