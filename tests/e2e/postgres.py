@@ -78,7 +78,6 @@ def authz(folder, *arguments):
 
 
 def test_a_second_host_takes_over_from_one_that_was_killed():
-    # F38: kill -9 of a service process under load, over PostgreSQL.
     with postgres() as database, ServerRig(database=database) as one:
         one.all_up()
         other = second_host(one)
