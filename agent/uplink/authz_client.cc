@@ -193,7 +193,9 @@ void CurlClient::SetConnection() {
   Set(CURLOPT_NOPROXY, "");
   Set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   Set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(limits_.connect.count()));
-  Set(CURLOPT_LOW_SPEED_LIMIT, limits_.slow_bytes);
+  // With any limit, curl wakes once a second to compare.
+  Set(CURLOPT_LOW_SPEED_LIMIT,
+      limits_.slow_for.count() > 0 ? limits_.slow_bytes : 0L);
   Set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(limits_.slow_for.count()));
   Set(CURLOPT_MAXFILESIZE_LARGE, static_cast<curl_off_t>(limits_.max_answer));
 }
