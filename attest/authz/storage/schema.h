@@ -112,8 +112,15 @@ DROP INDEX receipts_by_expiry;
 CREATE INDEX consumed_by_expiry ON consumed(expires_s);
 )sql";
 
+// What a held request asks for (events.h).
+inline constexpr char kEndedSessions[] = R"sql(
+CREATE INDEX sessions_ended ON sessions(end_index) WHERE end_reason <> '';
+CREATE INDEX sessions_ended_of_device ON sessions(device_id, end_index)
+  WHERE end_reason <> '';
+)sql";
+
 inline constexpr const char* kVersion1[] = {kFirstTables};
-inline constexpr const char* kVersion2[] = {kConsumed};
+inline constexpr const char* kVersion2[] = {kConsumed, kEndedSessions};
 
 inline constexpr std::span<const char* const> kVersions[] = {kVersion1,
                                                              kVersion2};

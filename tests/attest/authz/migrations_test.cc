@@ -63,6 +63,7 @@ class MigrationsTest : public OnEachDatabase {
   }
 };
 
+// F28
 TEST_P(MigrationsTest, RefusesANewerSchema) {
   { const auto store = *Open(); }
   SetVersion(99);

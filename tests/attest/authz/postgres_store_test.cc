@@ -133,7 +133,9 @@ class Relay {
       const ssize_t size = ::read(ends[i].fd, bytes, sizeof(bytes));
       if (size <= 0) return false;
       const std::string_view text(bytes, static_cast<size_t>(size));
-      if (::write(ends[1 - i].fd, bytes, text.size()) != size) return false;
+      if (::send(ends[1 - i].fd, bytes, text.size(), MSG_NOSIGNAL) != size) {
+        return false;
+      }
       if (i == 0 && keep_answer_of_commit &&
           text.find("COMMIT") != std::string_view::npos) {
         keep_answer_of_commit = false;
