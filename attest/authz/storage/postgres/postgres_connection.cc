@@ -179,7 +179,7 @@ Status PostgresConnection::KeepUnit() {
 }
 
 Status PostgresConnection::DropUnit() {
-  if (const Status failed = Finish(); !failed && !link_->Alive()) return failed;
+  if (Status failed = Finish(); !failed && !link_->Alive()) return failed;
   CS_RETURN_IF_ERROR(link_->Queue("ROLLBACK TO unit"));
   CS_RETURN_IF_ERROR(link_->Queue("RELEASE unit"));
   return Finish();

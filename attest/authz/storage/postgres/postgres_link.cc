@@ -34,7 +34,7 @@ void PgConnDeleter::operator()(pg_conn* connection) const {
 void PgResultDeleter::operator()(pg_result* result) const { PQclear(result); }
 
 // PostgreSQL 15, appendix A: the first two characters are the class.
-Error PgError(std::string_view sqlstate, std::string message) {
+Error PgError(std::string_view sqlstate, std::string_view message) {
   const std::string_view group = sqlstate.substr(0, 2);
   ErrorCode code = ErrorCode::kIoError;
   if (sqlstate == "53100") {  // disk_full
@@ -62,9 +62,9 @@ Result<std::unique_ptr<PostgresLink>> PostgresLink::Take(PgConn connection) {
 }
 
 Error PostgresLink::Lost() {
-  std::string message = PQerrorMessage(connection_.get());
+  Error lost = PgError("08006", PQerrorMessage(connection_.get()));
   connection_.reset();
-  return PgError("08006", std::move(message));
+  return lost;
 }
 
 bool PostgresLink::Alive() {

@@ -48,7 +48,8 @@ inline constexpr std::chrono::seconds kPgAnswerTimeout{40};
 
 // A server's SQLSTATE as one of our errors. Of a lost connection:
 // kStorageUnavailable.
-[[nodiscard]] Error PgError(std::string_view sqlstate, std::string message);
+[[nodiscard]] Error PgError(std::string_view sqlstate,
+                            std::string_view message);
 
 class PostgresLink {
  public:

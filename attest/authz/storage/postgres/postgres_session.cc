@@ -18,6 +18,7 @@ constexpr char kSetUp[] =
     "set_config('statement_timeout', '30s', false), "
     "set_config('lock_timeout', '5s', false), "
     "set_config('idle_in_transaction_session_timeout', '10s', false), "
+    "set_config('jit', 'off', false), "  // Never pays for short statements.
     "set_config('client_min_messages', 'warning', false)";
 
 struct OptionsDeleter {
@@ -62,8 +63,7 @@ Status CheckPostgresUri(const std::string& uri) {
       PQconninfoParse(uri.c_str(), &message));
   if (options == nullptr) {
     PQfreemem(message);  // Quotes the URI, which may hold a password.
-    return Fail(ErrorCode::kConfigInvalid,
-                "not a PostgreSQL connection URI");
+    return Fail(ErrorCode::kConfigInvalid, "not a PostgreSQL connection URI");
   }
   for (const PQconninfoOption* option = options.get();
        option->keyword != nullptr; ++option) {
