@@ -152,6 +152,11 @@ Status RecheckBatch(const Config& config, StoreTransaction& transaction,
                         transaction.FindSession(session->row.id));
     if (!now || now->ended()) ended.insert(session.get());
   }
+  std::vector<Sha256Digest> digests;
+  digests.reserve(batch.leaves.size());
+  for (const LeafDecision& leaf : batch.leaves) digests.push_back(leaf.digest);
+  CS_ASSIGN_OR_RETURN(const auto known, transaction.KnownActions(digests));
+  const std::set<Sha256Digest> before(known.begin(), known.end());
   for (LeafDecision& leaf : batch.leaves) {
     const bool accepted =
         leaf.ends_session || leaf.decision.outcome != Outcome::kDeny;
@@ -159,8 +164,7 @@ Status RecheckBatch(const Config& config, StoreTransaction& transaction,
       leaf.ends_session = false;
       leaf.Deny(ErrorCode::kSessionEnded);
     }
-    CS_ASSIGN_OR_RETURN(const auto before, transaction.FindAction(leaf.digest));
-    if (before) {
+    if (before.contains(leaf.digest)) {
       leaf.ends_session = false;
       leaf.Deny(ErrorCode::kDuplicateAction);
     }

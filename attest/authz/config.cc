@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "attest/authz/files.h"
+#include "attest/authz/storage/open_store.h"
 #include "attest/authz/toml_reader.h"
 
 namespace countersign::authz {
@@ -83,6 +84,9 @@ void ReadTop(TomlReader& reader, Config* config) {
   }
   reader.String("listen", &config->listen);
   reader.String("database", &config->database);
+  if (const Status good = CheckDatabaseName(config->database); !good) {
+    reader.Complain("database", good.error().detail);
+  }
   reader.String("head_file", &config->head_file);
   reader.String("policy", &config->policy);
   reader.String("service_key", &config->service_key);
@@ -138,12 +142,12 @@ Result<Config> LoadConfig(const std::string& path) {
   const std::filesystem::path folder =
       std::filesystem::absolute(path).parent_path();
   for (std::string* file :
-       {&config.database, &config.head_file, &config.policy,
-        &config.service_key, &config.ledger_key, &config.tls_certificate,
-        &config.tls_key, &config.enrollment.ek_roots,
-        &config.enrollment.ek_allowlist}) {
+       {&config.head_file, &config.policy, &config.service_key,
+        &config.ledger_key, &config.tls_certificate, &config.tls_key,
+        &config.enrollment.ek_roots, &config.enrollment.ek_allowlist}) {
     Resolve(folder, file);
   }
+  if (!IsDatabaseUri(config.database)) Resolve(folder, &config.database);
   return config;
 }
 
@@ -164,6 +168,10 @@ std::string ConfigText(const Config& config) {
          "listen = " +
          quoted(config.listen) +
          "\n"
+         "\n"
+         "# A file, or \"postgresql://USER@HOST/NAME\" (no password in it).\n"
+         "database = " +
+         quoted(config.database) +
          "\n"
          "# Kept outside the database, so that a restored one is noticed.\n"
          "head_file = " +

@@ -56,7 +56,7 @@ struct Config {
   std::string issuer;  // Exact string, e.g. "https://authz.example:8443".
   std::string tenant = "default";
   std::string listen = "127.0.0.1:8443";
-  std::string database = "ledger.db";
+  std::string database = "ledger.db";  // Or postgresql://…, no password.
   std::string head_file = "ledger.head";
   std::string policy = "policy.toml";
   std::string service_key = "keys/service.pem";

@@ -155,6 +155,10 @@ Status OverwriteAt(const std::string& path, size_t offset,
   return {};
 }
 
+Status SyncFile(const std::string& path) {
+  return WriteDurably(path, {}, O_WRONLY | O_NOFOLLOW, 0);
+}
+
 Status CreateFile(const std::string& path, std::string_view content, int mode) {
   CS_RETURN_IF_ERROR(
       WriteDurably(path, content, O_WRONLY | O_CREAT | O_EXCL, mode));

@@ -35,6 +35,9 @@ namespace countersign::authz {
 [[nodiscard]] Status OverwriteAt(const std::string& path, size_t offset,
                                  std::string_view content);
 
+// Makes what another writer left in `path` durable.
+[[nodiscard]] Status SyncFile(const std::string& path);
+
 // Creates `path` with `mode`; kIoError if it exists.
 [[nodiscard]] Status CreateFile(const std::string& path,
                                 std::string_view content, int mode);

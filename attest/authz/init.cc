@@ -10,7 +10,7 @@
 #include "attest/authz/files.h"
 #include "attest/authz/http_server.h"
 #include "attest/authz/installation.h"
-#include "attest/authz/storage/sqlite_store.h"
+#include "attest/authz/storage/open_store.h"
 #include "attest/authz/tls_context.h"
 #include "attest/base/digest.h"
 #include "attest/base/uri.h"
@@ -99,17 +99,36 @@ Status MakeKeys(const Config& config, const fs::path& trust) {
                     0644);
 }
 
+// A server's database is looked at before anything is made: it is the part
+// that may be out of reach, or somebody's.
+Status CheckEmpty(const std::string& uri) {
+  CS_RETURN_IF_ERROR(CheckDatabaseName(uri));
+  const auto store = OpenStore(uri, SqlStore::Mode::kMustExist);
+  if (store || store.error().code == ErrorCode::kSchemaTooOld) {
+    return Fail(ErrorCode::kBadRequest,
+                uri +
+                    " holds a ledger already; a further host joins it with "
+                    "'countersign-authz store join'");
+  }
+  if (store.error().code == ErrorCode::kStorageCorrupt) return {};
+  return tl::unexpected<Error>(store.error());
+}
+
 // The ledger's first entry says that it begins, and under which name.
 Status BeginLedger(const Config& config, const ServiceKeys& keys) {
-  CS_ASSIGN_OR_RETURN(
-      const auto store,
-      SqliteStore::Open(config.database, SqliteStore::Mode::kCreate));
+  CS_ASSIGN_OR_RETURN(const auto store,
+                      OpenStore(config.database, SqlStore::Mode::kCreate));
   const SystemClock clock;
   LedgerWriter ledger(*store, keys.ledger, config.head_file, clock);
   v1::LedgerEntry entry;
   entry.set_kind(v1::ENTRY_KIND_ADMIN);
   entry.set_detail("ledger begun by " + config.issuer);
   const auto begin = [&](StoreTransaction& transaction) -> Status {
+    CS_ASSIGN_OR_RETURN(const LedgerHeadRow head, transaction.LedgerHead());
+    if (head.size != 0) {
+      return Fail(ErrorCode::kBadRequest,
+                  config.database + " holds a ledger already");
+    }
     CS_RETURN_IF_ERROR(ledger.Append(transaction, {&entry, 1}));
     return transaction.PutSecret(kEpochKeyName, RandomBytes(32));
   };
@@ -132,6 +151,9 @@ Status InitService(const InitOptions& options) {
     return Fail(ErrorCode::kBadRequest,
                 config_path.string() + ": there is a service here already");
   }
+  if (IsDatabaseUri(options.database)) {
+    CS_RETURN_IF_ERROR(CheckEmpty(options.database));
+  }
   fs::create_directories(fs::absolute(dir).parent_path(), ignored);
   CS_RETURN_IF_ERROR(MakeFolder(dir, 0755));
   for (const char* name : {"keys", "tls"}) {
@@ -146,6 +168,7 @@ Status InitService(const InitOptions& options) {
   draft.issuer = options.issuer;
   draft.tenant = options.tenant;
   draft.listen = listen;
+  if (!options.database.empty()) draft.database = options.database;
   if (options.tls_certificate.empty()) {
     CS_RETURN_IF_ERROR(MakePrivateTls(at.host, dir / "tls/ca.pem",
                                       dir / "tls/cert.pem",

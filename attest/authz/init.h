@@ -14,6 +14,7 @@ struct InitOptions {
   std::string issuer;
   std::string tenant = "default";
   std::string listen;           // Empty: 127.0.0.1 and the issuer's port.
+  std::string database;         // Empty: ledger.db in dir. Or a server's URI.
   std::string tls_certificate;  // Both empty: a private CA makes them.
   std::string tls_key;
 };
@@ -22,7 +23,7 @@ struct InitOptions {
 // keys/ledger.pem, ledger.db, ledger.head, trust/{service.jwks.json,
 // ledger.vkey, ek-roots/}} and, without a certificate at hand,
 // tls/{ca,cert,key}.pem. The rule file denies everything.
-//   kBadRequest     dir holds a service already
+//   kBadRequest     dir holds a service already, or the database a ledger
 //   kIoError        it cannot be written
 //   kConfigInvalid  the issuer or another option does not hold
 [[nodiscard]] Status InitService(const InitOptions& options);

@@ -7,6 +7,7 @@
 
 #include "attest/authz/ledger_writer.h"
 #include "attest/authz/service_keys.h"
+#include "attest/authz/storage/open_store.h"
 #include "attest/base/secret.h"
 
 namespace countersign::authz {
@@ -16,11 +17,12 @@ class Installation {
   // Reads the configuration, the keys and the database. Neither the policy
   // nor the ledger is judged: auditing works with both in ruins.
   [[nodiscard]] static Result<std::unique_ptr<Installation>> Open(
-      const std::string& config_path);
+      const std::string& config_path,
+      SqlStore::Mode mode = SqlStore::Mode::kMustExist);
 
   [[nodiscard]] const Config& config() const { return config_; }
   [[nodiscard]] const ServiceKeys& keys() const { return keys_; }
-  [[nodiscard]] Store& store() { return *store_; }
+  [[nodiscard]] SqlStore& store() { return *store_; }
   // Before the first Append: ledger().CheckHead().
   [[nodiscard]] LedgerWriter& ledger() { return ledger_; }
   [[nodiscard]] const Clock& clock() const { return clock_; }
@@ -28,12 +30,13 @@ class Installation {
   [[nodiscard]] Result<Secret> EpochKey();
 
  private:
-  Installation(Config config, ServiceKeys keys, std::unique_ptr<Store> store);
+  Installation(Config config, ServiceKeys keys,
+               std::unique_ptr<SqlStore> store);
 
   const Config config_;
   const ServiceKeys keys_;
   const SystemClock clock_;
-  const std::unique_ptr<Store> store_;
+  const std::unique_ptr<SqlStore> store_;
   LedgerWriter ledger_;
 };
 

@@ -20,6 +20,13 @@ Result<Bytes> StoredTiles::ReadTile(const ledger::TileId& id, int width) const {
 Result<uint64_t> LedgerWriter::Append(
     StoreTransaction& transaction, std::span<v1::LedgerEntry> entries) const {
   CS_ASSIGN_OR_RETURN(const LedgerHeadRow head, transaction.LedgerHead());
+  // Publish would take an index below what it has published for covered.
+  if (head.size < published_size_) {
+    return Fail(ErrorCode::kLedgerRolledBack,
+                "the database has " + std::to_string(head.size) +
+                    " entries, of " + std::to_string(published_size_) +
+                    " published");
+  }
   const int64_t now_ms = clock_.NowMs();
   std::vector<Sha256Digest> leaves;
   leaves.reserve(entries.size());
@@ -55,7 +62,9 @@ Status LedgerWriter::PublishHead(uint64_t index, bool first) {
     CS_ASSIGN_OR_RETURN(const auto kept, head_file.Load());
     if (!kept && !first) {
       return Fail(ErrorCode::kLedgerRolledBack,
-                  head_path_ + " is missing: restore it");
+                  head_path_ + " is missing: restore it (a host that is new "
+                               "to a shared database: countersign-authz store "
+                               "join)");
     }
     CS_ASSIGN_OR_RETURN(const LedgerHeadRow head, view.LedgerHead());
     CS_ASSIGN_OR_RETURN(const auto newest, view.NewestCheckpoint());
@@ -77,6 +86,28 @@ Status LedgerWriter::PublishHead(uint64_t index, bool first) {
   }
   published_size_ = checkpoint.size;
   return {};
+}
+
+Result<ledger::TreeHead> LedgerWriter::Join() {
+  const std::lock_guard lock(mutex_);
+  CS_ASSIGN_OR_RETURN(HeadFile head_file, HeadFile::Lock(head_path_, origin()));
+  CS_ASSIGN_OR_RETURN(const auto kept, head_file.Load());
+  if (kept) return Fail(ErrorCode::kBadRequest, head_path_ + " is there");
+  ledger::TreeHead trusted;
+  const auto check = [&](StoreView& view) -> Status {
+    CS_ASSIGN_OR_RETURN(const auto newest, view.NewestCheckpoint());
+    if (!newest) return Fail(ErrorCode::kLedgerTruncated, "no checkpoint");
+    CS_ASSIGN_OR_RETURN(const ledger::Checkpoint checkpoint,
+                        ledger::OpenCheckpoint(newest->note, key_.verifier()));
+    trusted = checkpoint.head;
+    CS_ASSIGN_OR_RETURN(const LedgerHeadRow head, view.LedgerHead());
+    const StoredTiles tiles(view);
+    return ledger::CheckExtends(ledger::Tree(tiles, head.size), trusted)
+        .map([](const auto&) {});
+  };
+  CS_RETURN_IF_ERROR(store_.Read(check));
+  CS_RETURN_IF_ERROR(head_file.Store(trusted));
+  return trusted;
 }
 
 Result<v1::LedgerProof> LedgerWriter::Prove(StoreView& view, uint64_t index) {

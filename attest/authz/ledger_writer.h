@@ -7,6 +7,7 @@
 #ifndef COUNTERSIGN_ATTEST_AUTHZ_LEDGER_WRITER_H_
 #define COUNTERSIGN_ATTEST_AUTHZ_LEDGER_WRITER_H_
 
+#include <atomic>
 #include <mutex>
 #include <span>
 #include <string>
@@ -42,6 +43,8 @@ class LedgerWriter {
 
   // Appends `entries` in order, each stamped with the service's time. Returns
   // the index of the first.
+  //   kLedgerRolledBack  the database has fewer entries than this process has
+  //                      published: a running service notices a restored one
   [[nodiscard]] Result<uint64_t> Append(
       StoreTransaction& transaction, std::span<v1::LedgerEntry> entries) const;
 
@@ -55,6 +58,15 @@ class LedgerWriter {
   [[nodiscard]] Status Publish(uint64_t index) {
     return PublishHead(index, false);
   }
+
+  // The first call on a further host, for a ledger that others keep: trusts
+  // the newest checkpoint, having no head file to hold it against, and makes
+  // that file from it. Returns what it trusted.
+  //   kBadRequest         there is a head file
+  //   kLedgerTruncated    no checkpoint yet
+  //   kCheckpointInvalid  the checkpoint is not under our key
+  //   kLedgerFork         the database is not what the checkpoint says
+  [[nodiscard]] Result<ledger::TreeHead> Join();
 
   // For the start of the service: the database must extend the head file.
   [[nodiscard]] Status CheckHead() { return PublishHead(0, false); }
@@ -75,7 +87,7 @@ class LedgerWriter {
   const std::string head_path_;
   const Clock& clock_;
   std::mutex mutex_;
-  uint64_t published_size_ = 0;
+  std::atomic<uint64_t> published_size_ = 0;
 };
 
 // The pseudonym of `subject` in the ledger: HMAC under a key of its own, made

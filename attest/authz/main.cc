@@ -15,8 +15,9 @@
 
 namespace countersign::authz {
 
-void Context::Run(const std::function<Result<int>(Installation&)>& work) {
-  auto installation = Installation::Open(config_path);
+void Context::Run(const std::function<Result<int>(Installation&)>& work,
+                  SqlStore::Mode mode) {
+  auto installation = Installation::Open(config_path, mode);
   if (!installation) {
     exit_code = console.Fail(installation.error());
     return;
@@ -74,6 +75,7 @@ void BuildApp(CLI::App& app, Context& context) {
   AddServe(app, context);
   AddDevice(app, context);
   AddToken(app, context);
+  AddStore(app, context);
   AddAudit(app, context);
   AddSharedFlags(app, context);
 }

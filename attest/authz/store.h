@@ -6,8 +6,10 @@
 // commit (and one disk sync). Every invariant that two requests could break
 // together (a nonce spent twice, a journal forked) is checked inside one.
 //
-// Errors of every function: kDiskFull, kStorageBusy, kStorageCorrupt,
-// kIoError. What is not found is an empty optional, not an error.
+// Errors of every function: kDiskFull, kStorageBusy, kStorageUnavailable,
+// kStorageCorrupt, kIoError. What is not found is an empty optional, not an
+// error. A write that returns no rows may be sent later: its error is then
+// that of a later call, or of Store::Write.
 #ifndef COUNTERSIGN_ATTEST_AUTHZ_STORE_H_
 #define COUNTERSIGN_ATTEST_AUTHZ_STORE_H_
 
@@ -65,6 +67,9 @@ class StoreView {
   // The first with that digest: a later one was refused as its duplicate.
   [[nodiscard]] virtual Result<std::optional<ActionRow>> FindAction(
       const Sha256Digest& digest) = 0;
+  // Those of `digests` that some action has.
+  [[nodiscard]] virtual Result<std::vector<Sha256Digest>> KnownActions(
+      std::span<const Sha256Digest> digests) = 0;
   [[nodiscard]] virtual Result<std::optional<ActionRow>> FindActionByIndex(
       uint64_t ledger_index) = 0;
 
@@ -131,6 +136,9 @@ class StoreTransaction : public StoreView {
   [[nodiscard]] virtual Status PutTile(int level, uint64_t index,
                                        ByteSpan hashes) = 0;
   [[nodiscard]] virtual Status PutLedgerHead(const LedgerHeadRow& row) = 0;
+  // One note a size, for good: nothing happens if it is there already, as
+  // when two processes sign at once, and kLedgerFork if that one is over
+  // another tree.
   [[nodiscard]] virtual Status AddCheckpoint(const CheckpointRow& row) = 0;
 };
 
@@ -140,9 +148,11 @@ class Store {
   using ReadWork = std::function<Status(StoreView&)>;
   using WriteWork = std::function<Status(StoreTransaction&)>;
 
-  // Both may be called by several threads at once. What `work` returns as an
-  // error rolls its own writes back and is what Write returns; a commit that
-  // fails is the error of every unit that shared it.
+  // Both may be called by several threads at once, not within each other.
+  // What `work` returns as an error rolls its own writes back and is what
+  // Write returns; a commit that fails is the error of every unit that shared
+  // it. kStorageUnavailable may leave open whether the unit was committed: it
+  // is safe to repeat only what looks first whether it was done.
   [[nodiscard]] virtual Status Read(const ReadWork& work) = 0;
   [[nodiscard]] virtual Status Write(const WriteWork& work) = 0;
 };

@@ -246,11 +246,12 @@ class Rig:
     """See the module's text. As context manager it ends what it started."""
 
     def __init__(self, config=None, service="", policy=POLICY, proxy=False,
-                 state_dir=None, store_dir=None):
+                 state_dir=None, store_dir=None, database=None):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="countersign-e2e."))
         self.config = config or {}
         self.service_extra = service  # Appended to authz.toml.
         self.policy = policy
+        self.database = database  # URI of a server's; else a file.
         self.programs = []
         self.daemon = self.uplink = self.service = None
         self.store = pathlib.Path(store_dir or self.dir / "store")
@@ -336,7 +337,8 @@ class Rig:
         self.authz("init", "--dir", self.store, "--issuer", self.issuer,
                    "--listen", f"127.0.0.1:{self.port}",
                    "--tls-cert", self.dir / "server.pem",
-                   "--tls-key", self.dir / "server.key")
+                   "--tls-key", self.dir / "server.key",
+                   *(["--store", self.database] if self.database else []))
         for folder in (self.store / "ek-roots", self.store / "trust/ek-roots"):
             for tpm in self.tpm_folders:
                 shutil.copy(tpm / "ca/root.pem", folder / f"{tpm.name}.pem")

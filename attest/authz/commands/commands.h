@@ -22,7 +22,8 @@ struct Context {
   int exit_code = 0;
 
   // Opens the service's folder and runs `work` in it; reports what fails.
-  void Run(const std::function<Result<int>(Installation&)>& work);
+  void Run(const std::function<Result<int>(Installation&)>& work,
+           SqlStore::Mode mode = SqlStore::Mode::kMustExist);
 };
 
 // Who runs this command, for the ledger: "root (uid 0)".
@@ -32,6 +33,7 @@ void AddInit(CLI::App& app, Context& context);
 void AddServe(CLI::App& app, Context& context);
 void AddDevice(CLI::App& app, Context& context);
 void AddToken(CLI::App& app, Context& context);
+void AddStore(CLI::App& app, Context& context);
 void AddAudit(CLI::App& app, Context& context);
 
 }  // namespace countersign::authz

@@ -14,8 +14,10 @@ namespace {
 int Run(const InitOptions& options, const Console& console) {
   if (const Status made = InitService(options); !made) {
     if (made.error().code == ErrorCode::kBadRequest) {
-      return console.FailUsage(made.error().detail,
-                               "Give another --dir, or move this one away.");
+      return console.FailUsage(
+          made.error().detail,
+          "Give another --dir or --store, or move what is there "
+          "away.");
     }
     return console.Fail(made.error());
   }
@@ -75,6 +77,11 @@ void AddInit(CLI::App& app, Context& context) {
                    "Address to listen on; default 127.0.0.1 and the port of "
                    "the issuer")
       ->type_name("ADDRESS:PORT");
+  command
+      ->add_option("--store", options->database,
+                   "Database: a file, default ledger.db in DIR, or "
+                   "postgresql://USER@HOST/NAME")
+      ->type_name("DATABASE");
   auto* certificate =
       command
           ->add_option("--tls-cert", options->tls_certificate,

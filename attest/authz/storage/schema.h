@@ -1,15 +1,21 @@
-// The tables of the SQLite store. A change of meaning takes a new version and
-// a migration; an older program refuses a newer database.
+// The tables of the store, in the SQLite dialect; postgres/ reads the same text
+// with its own words for types (postgres/dialect.h). So a table needs nothing
+// but columns of INTEGER, TEXT and BLOB, keys, references, checks and indexes.
+//
+// A released version never changes. What is new goes into the newest one, as a
+// text of its own, named in its list below: an empty database goes through all
+// versions, an older one through those that it lacks (migrations.h). An older
+// program refuses a newer database.
 #ifndef COUNTERSIGN_ATTEST_AUTHZ_STORAGE_SCHEMA_H_
 #define COUNTERSIGN_ATTEST_AUTHZ_STORAGE_SCHEMA_H_
 
 #include <cstdint>
+#include <span>
 
 namespace countersign::authz {
 
-inline constexpr int64_t kSchemaVersion = 1;
-
-inline constexpr char kSchema[] = R"sql(
+// Version 1.
+inline constexpr char kFirstTables[] = R"sql(
 CREATE TABLE tokens(
   secret_sha256 BLOB PRIMARY KEY, kind INTEGER NOT NULL,
   max_uses INTEGER NOT NULL, uses INTEGER NOT NULL,
@@ -54,9 +60,6 @@ CREATE TABLE sessions(
   end_reason TEXT NOT NULL, ended_ms INTEGER NOT NULL,
   end_index INTEGER NOT NULL) STRICT;
 CREATE INDEX sessions_live ON sessions(device_id) WHERE end_reason = '';
-CREATE INDEX sessions_ended ON sessions(end_index) WHERE end_reason <> '';
-CREATE INDEX sessions_ended_of_device ON sessions(device_id, end_index)
-  WHERE end_reason <> '';
 CREATE TABLE journals(
   ak_name BLOB NOT NULL, journal_id BLOB NOT NULL,
   next_batch INTEGER NOT NULL, next_action INTEGER NOT NULL,
@@ -94,12 +97,34 @@ CREATE TABLE ledger_tiles(
   level INTEGER NOT NULL, idx INTEGER NOT NULL, hashes BLOB NOT NULL,
   PRIMARY KEY(level, idx)) STRICT;
 CREATE TABLE ledger_head(
-  only INTEGER PRIMARY KEY CHECK(only = 1), size INTEGER NOT NULL,
+  "only" INTEGER PRIMARY KEY CHECK("only" = 1), size INTEGER NOT NULL,
   root BLOB NOT NULL) STRICT;
 CREATE TABLE checkpoints(
   size INTEGER PRIMARY KEY, note TEXT NOT NULL,
   time_ms INTEGER NOT NULL) STRICT;
 )sql";
+
+// Version 2. What is accepted once is more than receipts.
+inline constexpr char kConsumed[] = R"sql(
+ALTER TABLE receipts RENAME TO consumed;
+ALTER TABLE consumed RENAME COLUMN jti TO name;
+DROP INDEX receipts_by_expiry;
+CREATE INDEX consumed_by_expiry ON consumed(expires_s);
+)sql";
+
+// What a held request asks for (events.h).
+inline constexpr char kEndedSessions[] = R"sql(
+CREATE INDEX sessions_ended ON sessions(end_index) WHERE end_reason <> '';
+CREATE INDEX sessions_ended_of_device ON sessions(device_id, end_index)
+  WHERE end_reason <> '';
+)sql";
+
+inline constexpr const char* kVersion1[] = {kFirstTables};
+inline constexpr const char* kVersion2[] = {kConsumed, kEndedSessions};
+
+inline constexpr std::span<const char* const> kVersions[] = {kVersion1,
+                                                             kVersion2};
+inline constexpr int64_t kSchemaVersion = std::size(kVersions);
 
 }  // namespace countersign::authz
 

@@ -128,8 +128,7 @@ TEST_F(EventsTest, WatchTellsOfEndsFromAnywhere) {
   const LaptopSession first = laptop_.OpenSession();
   const LaptopSession second = laptop_.OpenSession();
   // As another process does it, over a connection of its own.
-  auto elsewhere =
-      *SqliteStore::Open(rig_.config.database, SqliteStore::Mode::kMustExist);
+  auto elsewhere = *OpenStore(rig_.config.database, SqlStore::Mode::kMustExist);
   ASSERT_TRUE(RevokeDevice(*elsewhere, *rig_.ledger, rig_.clock,
                            AsBytes(first.binding.device_id()), "lost")
                   .has_value());

@@ -89,7 +89,8 @@ ServiceRig::ServiceRig(const RigOptions& options)
       event_tokens(Secret(RandomBytes(32)), kEventTokenTtlS) {
   config.issuer = verifier::kIssuer;
   config.tenant = verifier::kTenant;
-  config.database = folder.Path("ledger.db");
+  config.database =
+      options.database.empty() ? folder.Path("ledger.db") : options.database;
   config.head_file = folder.Path("ledger.head");
   config.policy = folder.Path("policy.toml");
   config.ledger_origin = "authz.example/log";
@@ -106,7 +107,7 @@ ServiceRig::ServiceRig(const RigOptions& options)
   if (!options.allow_list.empty()) {
     WriteFile(config.enrollment.ek_allowlist, options.allow_list);
   }
-  store = Must(SqliteStore::Open(config.database, SqliteStore::Mode::kCreate));
+  store = Must(OpenStore(config.database, SqlStore::Mode::kCreate));
   ledger = std::make_unique<LedgerWriter>(*store, ledger_key, config.head_file,
                                           clock);
   v1::LedgerEntry first;
@@ -181,7 +182,10 @@ std::vector<v1::LedgerEntry> ServiceRig::Ledger() {
   return entries;
 }
 
-Laptop::Laptop(ServiceRig& the_rig) : rig(the_rig) {}
+Laptop::Laptop(ServiceRig& the_rig, Authorizer* the_authorizer)
+    : rig(the_rig),
+      authorizer(the_authorizer == nullptr ? *the_rig.authorizer
+                                           : *the_authorizer) {}
 
 v1::EnrollmentRequest Laptop::EnrollmentRequestWith(
     const std::string& token) const {
@@ -316,7 +320,7 @@ v1::BatchEvidence Laptop::BatchOfBytes(
 }
 
 Result<BatchOutcome> Laptop::Send(const v1::BatchEvidence& batch) {
-  auto outcome = rig.authorizer->Authorize(batch);
+  auto outcome = authorizer.Authorize(batch);
   if (!outcome || outcome->refused) return outcome;
   epoch_nonce = ToBytes(AsBytes(outcome->answer.epoch_nonce()));
   ++next_batch;

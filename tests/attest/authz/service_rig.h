@@ -9,7 +9,7 @@
 
 #include "attest/authz/api.h"
 #include "attest/authz/events.h"
-#include "attest/authz/storage/sqlite_store.h"
+#include "attest/authz/storage/open_store.h"
 #include "attest/ledger/audit.h"
 #include "tests/attest/verifier/evidence.h"
 
@@ -72,6 +72,7 @@ struct RigOptions {
   std::vector<std::pair<std::string, Bytes>> ek_roots = {};  // File name, DER.
   std::string allow_list = {};
   bool require_channel_binding = true;
+  std::string database = {};  // Path or URI; empty: a file of its own.
 };
 
 class ServiceRig {
@@ -103,7 +104,7 @@ class ServiceRig {
   TempFolder folder;
   FakeClock clock;
   Config config;
-  std::unique_ptr<SqliteStore> store;
+  std::unique_ptr<SqlStore> store;
   jose::Es256Key service_key;
   ledger::LedgerKey ledger_key;
   std::unique_ptr<LedgerWriter> ledger;
@@ -131,7 +132,8 @@ struct LaptopSession {
 // otherwise. Aborts where the service does not let it.
 class Laptop {
  public:
-  explicit Laptop(ServiceRig& rig);
+  // Sends its batches to `authorizer`, by default the rig's.
+  explicit Laptop(ServiceRig& rig, Authorizer* authorizer = nullptr);
 
   v1::EnrollmentRequest EnrollmentRequestWith(const std::string& token) const;
   v1::ActivationRequest ActivationFor(const v1::EnrollmentAnswer& answer,
@@ -160,6 +162,7 @@ class Laptop {
                                const std::string& name = "http:POST");
 
   ServiceRig& rig;
+  Authorizer& authorizer;
   verifier::Device device;
   Bytes journal_id = RandomBytes(16);
   Bytes epoch_nonce;

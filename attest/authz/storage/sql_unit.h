@@ -1,18 +1,18 @@
-// The rows of store.h as SQL: one unit of work on one connection, within a
-// transaction that SqliteStore opened.
-#ifndef COUNTERSIGN_ATTEST_AUTHZ_STORAGE_SQLITE_UNIT_H_
-#define COUNTERSIGN_ATTEST_AUTHZ_STORAGE_SQLITE_UNIT_H_
+// The rows of store.h as SQL, the same for every database: one unit of work on
+// one connection, within a transaction that SqlStore opened.
+#ifndef COUNTERSIGN_ATTEST_AUTHZ_STORAGE_SQL_UNIT_H_
+#define COUNTERSIGN_ATTEST_AUTHZ_STORAGE_SQL_UNIT_H_
 
-#include "attest/authz/storage/sqlite_connection.h"
+#include "attest/authz/storage/sql_connection.h"
 #include "attest/authz/store.h"
 
 namespace countersign::authz {
 
-class SqliteUnit final : public StoreTransaction {
+class SqlUnit final : public StoreTransaction {
  public:
-  explicit SqliteUnit(SqliteConnection& connection) : connection_(connection) {}
+  explicit SqlUnit(SqlConnection& connection) : connection_(connection) {}
 
-  // sqlite_unit_identity.cc
+  // sql_unit_identity.cc
   [[nodiscard]] Result<std::optional<TokenRow>> FindToken(
       const Sha256Digest& secret_sha256) override;
   [[nodiscard]] Result<std::vector<TokenRow>> ListTokens() override;
@@ -44,7 +44,7 @@ class SqliteUnit final : public StoreTransaction {
   [[nodiscard]] Status PutSecret(std::string_view name,
                                  ByteSpan value) override;
 
-  // sqlite_unit_activity.cc
+  // sql_unit_activity.cc
   [[nodiscard]] Result<std::optional<SessionRow>> FindSession(
       ByteSpan id) override;
   [[nodiscard]] Result<std::optional<SessionRow>> FindSessionByBinding(
@@ -62,6 +62,8 @@ class SqliteUnit final : public StoreTransaction {
       const Sha256Digest& batch) override;
   [[nodiscard]] Result<std::optional<ActionRow>> FindAction(
       const Sha256Digest& digest) override;
+  [[nodiscard]] Result<std::vector<Sha256Digest>> KnownActions(
+      std::span<const Sha256Digest> digests) override;
   [[nodiscard]] Result<std::optional<ActionRow>> FindActionByIndex(
       uint64_t ledger_index) override;
   [[nodiscard]] Status PutSession(const SessionRow& row) override;
@@ -71,7 +73,7 @@ class SqliteUnit final : public StoreTransaction {
   [[nodiscard]] Result<bool> ConsumeOnce(std::string_view name,
                                          int64_t expires_s) override;
 
-  // sqlite_unit_ledger.cc
+  // sql_unit_ledger.cc
   [[nodiscard]] Result<std::optional<Bytes>> FindEvidence(
       const Sha256Digest& digest) override;
   [[nodiscard]] Result<LedgerHeadRow> LedgerHead() override;
@@ -94,9 +96,9 @@ class SqliteUnit final : public StoreTransaction {
   [[nodiscard]] Status AddCheckpoint(const CheckpointRow& row) override;
 
  private:
-  SqliteConnection& connection_;
+  SqlConnection& connection_;
 };
 
 }  // namespace countersign::authz
 
-#endif  // COUNTERSIGN_ATTEST_AUTHZ_STORAGE_SQLITE_UNIT_H_
+#endif  // COUNTERSIGN_ATTEST_AUTHZ_STORAGE_SQL_UNIT_H_

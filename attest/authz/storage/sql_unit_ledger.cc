@@ -1,19 +1,23 @@
-#include "attest/authz/storage/sqlite_rows.h"
-#include "attest/authz/storage/sqlite_unit.h"
+#include "attest/authz/storage/sql_rows.h"
+#include "attest/authz/storage/sql_unit.h"
 
 namespace countersign::authz {
 namespace {
 
-Bytes ReadBlob(const SqliteStatement& row) { return row.Blob(0); }
+Bytes ReadBlob(const SqlStatement& row) { return row.Blob(0); }
 
-CheckpointRow ReadCheckpoint(const SqliteStatement& row) {
+CheckpointRow ReadCheckpoint(const SqlStatement& row) {
   return {.size = Unsigned(row, 0), .note = row.Text(1), .time_ms = row.Int(2)};
+}
+
+// A signed note without its signatures (C2SP signed-note).
+std::string_view SignedText(std::string_view note) {
+  return note.substr(0, note.find("\n\n"));
 }
 
 }  // namespace
 
-Result<std::optional<Bytes>> SqliteUnit::FindEvidence(
-    const Sha256Digest& digest) {
+Result<std::optional<Bytes>> SqlUnit::FindEvidence(const Sha256Digest& digest) {
   CS_ASSIGN_OR_RETURN(
       auto query,
       connection_.Use("SELECT bytes FROM evidence WHERE sha256 = ?1"));
@@ -21,7 +25,7 @@ Result<std::optional<Bytes>> SqliteUnit::FindEvidence(
   return FirstRow(query, ReadBlob);
 }
 
-Status SqliteUnit::PutEvidence(const Sha256Digest& digest, ByteSpan bytes) {
+Status SqlUnit::PutEvidence(const Sha256Digest& digest, ByteSpan bytes) {
   CS_ASSIGN_OR_RETURN(auto insert,
                       connection_.Use("INSERT INTO evidence VALUES(?1,?2) "
                                       "ON CONFLICT DO NOTHING"));
@@ -29,28 +33,29 @@ Status SqliteUnit::PutEvidence(const Sha256Digest& digest, ByteSpan bytes) {
   return insert->Run();
 }
 
-Result<LedgerHeadRow> SqliteUnit::LedgerHead() {
+Result<LedgerHeadRow> SqlUnit::LedgerHead() {
   CS_ASSIGN_OR_RETURN(auto query,
                       connection_.Use("SELECT size, root FROM ledger_head"));
   CS_ASSIGN_OR_RETURN(const auto row,
-                      FirstRow(query, [](const SqliteStatement& found) {
+                      FirstRow(query, [](const SqlStatement& found) {
                         return LedgerHeadRow{.size = Unsigned(found, 0),
                                              .root = DigestAt(found, 1)};
                       }));
   return row.value_or(LedgerHeadRow{});
 }
 
-Status SqliteUnit::PutLedgerHead(const LedgerHeadRow& row) {
+Status SqlUnit::PutLedgerHead(const LedgerHeadRow& row) {
   CS_ASSIGN_OR_RETURN(
       auto insert,
-      connection_.Use("INSERT INTO ledger_head VALUES(1,?1,?2) "
-                      "ON CONFLICT DO UPDATE SET size = ?1, root = ?2"));
+      connection_.Use(
+          "INSERT INTO ledger_head VALUES(1,?1,?2) "
+          "ON CONFLICT(\"only\") DO UPDATE SET size = ?1, root = ?2"));
   insert->Bind(1, Stored(row.size)).Bind(2, ByteSpan(row.root));
   return insert->Run();
 }
 
-Result<std::vector<Bytes>> SqliteUnit::LedgerEntries(uint64_t first,
-                                                     uint64_t count) {
+Result<std::vector<Bytes>> SqlUnit::LedgerEntries(uint64_t first,
+                                                  uint64_t count) {
   CS_ASSIGN_OR_RETURN(
       auto query, connection_.Use("SELECT idx, entry FROM ledger_entries "
                                   "WHERE idx >= ?1 AND idx < ?2 ORDER BY idx"));
@@ -63,8 +68,8 @@ Result<std::vector<Bytes>> SqliteUnit::LedgerEntries(uint64_t first,
   }
 }
 
-Status SqliteUnit::AddLedgerEntry(uint64_t index, int64_t time_ms,
-                                  ByteSpan entry) {
+Status SqlUnit::AddLedgerEntry(uint64_t index, int64_t time_ms,
+                               ByteSpan entry) {
   CS_ASSIGN_OR_RETURN(
       auto insert,
       connection_.Use("INSERT INTO ledger_entries VALUES(?1,?2,?3)"));
@@ -72,7 +77,7 @@ Status SqliteUnit::AddLedgerEntry(uint64_t index, int64_t time_ms,
   return insert->Run();
 }
 
-Result<uint64_t> SqliteUnit::FirstEntrySince(int64_t since_ms) {
+Result<uint64_t> SqlUnit::FirstEntrySince(int64_t since_ms) {
   CS_ASSIGN_OR_RETURN(auto query,
                       connection_.Use("SELECT min(idx) FROM ledger_entries "
                                       "WHERE time_ms >= ?1"));
@@ -83,7 +88,7 @@ Result<uint64_t> SqliteUnit::FirstEntrySince(int64_t since_ms) {
   return head.size;
 }
 
-Result<std::optional<Bytes>> SqliteUnit::FindTile(int level, uint64_t index) {
+Result<std::optional<Bytes>> SqlUnit::FindTile(int level, uint64_t index) {
   CS_ASSIGN_OR_RETURN(auto query,
                       connection_.Use("SELECT hashes FROM ledger_tiles "
                                       "WHERE level = ?1 AND idx = ?2"));
@@ -91,15 +96,16 @@ Result<std::optional<Bytes>> SqliteUnit::FindTile(int level, uint64_t index) {
   return FirstRow(query, ReadBlob);
 }
 
-Status SqliteUnit::PutTile(int level, uint64_t index, ByteSpan hashes) {
+Status SqlUnit::PutTile(int level, uint64_t index, ByteSpan hashes) {
   CS_ASSIGN_OR_RETURN(
-      auto insert, connection_.Use("INSERT INTO ledger_tiles VALUES(?1,?2,?3) "
-                                   "ON CONFLICT DO UPDATE SET hashes = ?3"));
+      auto insert,
+      connection_.Use("INSERT INTO ledger_tiles VALUES(?1,?2,?3) "
+                      "ON CONFLICT(level, idx) DO UPDATE SET hashes = ?3"));
   insert->Bind(1, int64_t{level}).Bind(2, Stored(index)).Bind(3, hashes);
   return insert->Run();
 }
 
-Result<std::optional<CheckpointRow>> SqliteUnit::CheckpointCovering(
+Result<std::optional<CheckpointRow>> SqlUnit::CheckpointCovering(
     uint64_t index) {
   CS_ASSIGN_OR_RETURN(
       auto query, connection_.Use("SELECT size, note, time_ms FROM checkpoints "
@@ -108,19 +114,24 @@ Result<std::optional<CheckpointRow>> SqliteUnit::CheckpointCovering(
   return FirstRow(query, ReadCheckpoint);
 }
 
-Result<std::optional<CheckpointRow>> SqliteUnit::NewestCheckpoint() {
+Result<std::optional<CheckpointRow>> SqlUnit::NewestCheckpoint() {
   CS_ASSIGN_OR_RETURN(
       auto query, connection_.Use("SELECT size, note, time_ms FROM checkpoints "
                                   "ORDER BY size DESC LIMIT 1"));
   return FirstRow(query, ReadCheckpoint);
 }
 
-Status SqliteUnit::AddCheckpoint(const CheckpointRow& row) {
+Status SqlUnit::AddCheckpoint(const CheckpointRow& row) {
   CS_ASSIGN_OR_RETURN(
       auto insert, connection_.Use("INSERT INTO checkpoints VALUES(?1,?2,?3) "
-                                   "ON CONFLICT DO NOTHING"));
+                                   "ON CONFLICT DO NOTHING RETURNING size"));
   insert->Bind(1, Stored(row.size)).Bind(2, row.note).Bind(3, row.time_ms);
-  return insert->Run();
+  CS_ASSIGN_OR_RETURN(const bool added, insert->Step());
+  if (added) return {};
+  CS_ASSIGN_OR_RETURN(const auto present, CheckpointCovering(row.size - 1));
+  if (present && SignedText(present->note) == SignedText(row.note)) return {};
+  return Fail(ErrorCode::kLedgerFork,
+              "two checkpoints of size " + std::to_string(row.size));
 }
 
 }  // namespace countersign::authz

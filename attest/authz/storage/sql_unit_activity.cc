@@ -1,10 +1,10 @@
-#include "attest/authz/storage/sqlite_rows.h"
-#include "attest/authz/storage/sqlite_unit.h"
+#include "attest/authz/storage/sql_rows.h"
+#include "attest/authz/storage/sql_unit.h"
 
 namespace countersign::authz {
 namespace {
 
-SessionRow ReadSession(const SqliteStatement& row) {
+SessionRow ReadSession(const SqlStatement& row) {
   return {.id = row.Blob(0),
           .device_id = row.Blob(1),
           .ak_name = row.Blob(2),
@@ -22,7 +22,7 @@ SessionRow ReadSession(const SqliteStatement& row) {
           .end_index = Unsigned(row, 17)};
 }
 
-JournalRow ReadJournal(const SqliteStatement& row) {
+JournalRow ReadJournal(const SqlStatement& row) {
   return {.ak_name = row.Blob(0),
           .journal_id = row.Blob(1),
           .next_batch = Unsigned(row, 2),
@@ -31,7 +31,7 @@ JournalRow ReadJournal(const SqliteStatement& row) {
           .clock = ClockAt(row, 5)};
 }
 
-BatchRow ReadBatch(const SqliteStatement& row) {
+BatchRow ReadBatch(const SqlStatement& row) {
   return {.digest = DigestAt(row, 0),
           .device_id = row.Blob(1),
           .ak_name = row.Blob(2),
@@ -42,7 +42,7 @@ BatchRow ReadBatch(const SqliteStatement& row) {
           .received_ms = row.Int(7)};
 }
 
-ActionRow ReadAction(const SqliteStatement& row) {
+ActionRow ReadAction(const SqlStatement& row) {
   return {.digest = DigestAt(row, 2),
           .batch = DigestAt(row, 0),
           .leaf_index = static_cast<uint32_t>(row.Int(1)),
@@ -70,32 +70,40 @@ constexpr char kActionsOfBatch[] =
     "SELECT * FROM actions WHERE batch = ?1 ORDER BY leaf_index";
 constexpr char kActionByDigest[] =
     "SELECT * FROM actions WHERE digest = ?1 ORDER BY ledger_index LIMIT 1";
+// ?1 is digests end to end: one statement, whatever their number.
+constexpr char kKnownActions[] =
+    "WITH RECURSIVE place(at) AS ("
+    "SELECT 1 WHERE length(?1) >= 32 UNION ALL "
+    "SELECT at + 32 FROM place WHERE at + 63 <= length(?1)) "
+    "SELECT substr(?1, at, 32) FROM place WHERE EXISTS ("
+    "SELECT 1 FROM actions WHERE digest = substr(?1, at, 32))";
 constexpr char kActionByIndex[] =
     "SELECT * FROM actions WHERE ledger_index = ?1";
 
 }  // namespace
 
-Result<std::optional<SessionRow>> SqliteUnit::FindSession(ByteSpan id) {
+Result<std::optional<SessionRow>> SqlUnit::FindSession(ByteSpan id) {
   CS_ASSIGN_OR_RETURN(auto query, connection_.Use(kSessionById));
   query->Bind(1, id);
   return FirstRow(query, ReadSession);
 }
 
-Result<std::optional<SessionRow>> SqliteUnit::FindSessionByBinding(
+Result<std::optional<SessionRow>> SqlUnit::FindSessionByBinding(
     const Sha256Digest& binding) {
   CS_ASSIGN_OR_RETURN(auto query, connection_.Use(kSessionByBinding));
   query->Bind(1, ByteSpan(binding));
   return FirstRow(query, ReadSession);
 }
 
-Result<std::vector<SessionRow>> SqliteUnit::LiveSessions(ByteSpan device_id) {
+Result<std::vector<SessionRow>> SqlUnit::LiveSessions(ByteSpan device_id) {
   CS_ASSIGN_OR_RETURN(auto query, connection_.Use(kLiveSessions));
   query->Bind(1, device_id);
   return AllRows(query, ReadSession);
 }
 
-Result<std::vector<SessionRow>> SqliteUnit::SessionsEndedAfter(
-    uint64_t index, ByteSpan device_id, int limit) {
+Result<std::vector<SessionRow>> SqlUnit::SessionsEndedAfter(uint64_t index,
+                                                            ByteSpan device_id,
+                                                            int limit) {
   CS_ASSIGN_OR_RETURN(
       auto query,
       connection_.Use(device_id.empty() ? kEndedAfter : kEndedOfDevice));
@@ -104,7 +112,7 @@ Result<std::vector<SessionRow>> SqliteUnit::SessionsEndedAfter(
   return AllRows(query, ReadSession);
 }
 
-Status SqliteUnit::PutSession(const SessionRow& row) {
+Status SqlUnit::PutSession(const SessionRow& row) {
   CS_ASSIGN_OR_RETURN(
       auto insert,
       connection_.Use("INSERT INTO sessions VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,"
@@ -129,8 +137,8 @@ Status SqliteUnit::PutSession(const SessionRow& row) {
   return insert->Run();
 }
 
-Result<std::optional<JournalRow>> SqliteUnit::FindJournal(ByteSpan ak_name,
-                                                          ByteSpan journal_id) {
+Result<std::optional<JournalRow>> SqlUnit::FindJournal(ByteSpan ak_name,
+                                                       ByteSpan journal_id) {
   CS_ASSIGN_OR_RETURN(
       auto query, connection_.Use("SELECT * FROM journals "
                                   "WHERE ak_name = ?1 AND journal_id = ?2"));
@@ -138,7 +146,7 @@ Result<std::optional<JournalRow>> SqliteUnit::FindJournal(ByteSpan ak_name,
   return FirstRow(query, ReadJournal);
 }
 
-Result<bool> SqliteUnit::HasJournal(ByteSpan ak_name) {
+Result<bool> SqlUnit::HasJournal(ByteSpan ak_name) {
   CS_ASSIGN_OR_RETURN(
       auto query,
       connection_.Use("SELECT 1 FROM journals WHERE ak_name = ?1 LIMIT 1"));
@@ -146,13 +154,14 @@ Result<bool> SqliteUnit::HasJournal(ByteSpan ak_name) {
   return query->Step();
 }
 
-Status SqliteUnit::PutJournal(const JournalRow& row) {
+Status SqlUnit::PutJournal(const JournalRow& row) {
   CS_ASSIGN_OR_RETURN(
       auto insert,
-      connection_.Use("INSERT INTO journals VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9) "
-                      "ON CONFLICT DO UPDATE SET next_batch = ?3, "
-                      "next_action = ?4, last_digest = ?5, reset_count = ?6, "
-                      "restart_count = ?7, clock_ms = ?8, clock_safe = ?9"));
+      connection_.Use(
+          "INSERT INTO journals VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9) "
+          "ON CONFLICT(ak_name, journal_id) DO UPDATE SET next_batch = ?3, "
+          "next_action = ?4, last_digest = ?5, reset_count = ?6, "
+          "restart_count = ?7, clock_ms = ?8, clock_safe = ?9"));
   insert->Bind(1, row.ak_name)
       .Bind(2, row.journal_id)
       .Bind(3, Stored(row.next_batch))
@@ -162,15 +171,14 @@ Status SqliteUnit::PutJournal(const JournalRow& row) {
   return insert->Run();
 }
 
-Result<std::optional<BatchRow>> SqliteUnit::FindBatch(
-    const Sha256Digest& digest) {
+Result<std::optional<BatchRow>> SqlUnit::FindBatch(const Sha256Digest& digest) {
   CS_ASSIGN_OR_RETURN(
       auto query, connection_.Use("SELECT * FROM batches WHERE digest = ?1"));
   query->Bind(1, ByteSpan(digest));
   return FirstRow(query, ReadBatch);
 }
 
-Status SqliteUnit::AddBatch(const BatchRow& row) {
+Status SqlUnit::AddBatch(const BatchRow& row) {
   CS_ASSIGN_OR_RETURN(
       auto insert,
       connection_.Use("INSERT INTO batches VALUES(?1,?2,?3,?4,?5,?6,?7,?8)"));
@@ -185,28 +193,41 @@ Status SqliteUnit::AddBatch(const BatchRow& row) {
   return insert->Run();
 }
 
-Result<std::vector<ActionRow>> SqliteUnit::ActionsOfBatch(
+Result<std::vector<ActionRow>> SqlUnit::ActionsOfBatch(
     const Sha256Digest& batch) {
   CS_ASSIGN_OR_RETURN(auto query, connection_.Use(kActionsOfBatch));
   query->Bind(1, ByteSpan(batch));
   return AllRows(query, ReadAction);
 }
 
-Result<std::optional<ActionRow>> SqliteUnit::FindAction(
+Result<std::optional<ActionRow>> SqlUnit::FindAction(
     const Sha256Digest& digest) {
   CS_ASSIGN_OR_RETURN(auto query, connection_.Use(kActionByDigest));
   query->Bind(1, ByteSpan(digest));
   return FirstRow(query, ReadAction);
 }
 
-Result<std::optional<ActionRow>> SqliteUnit::FindActionByIndex(
+Result<std::vector<Sha256Digest>> SqlUnit::KnownActions(
+    std::span<const Sha256Digest> digests) {
+  Bytes all;
+  all.reserve(digests.size() * sizeof(Sha256Digest));
+  for (const Sha256Digest& digest : digests) {
+    all.insert(all.end(), digest.begin(), digest.end());
+  }
+  CS_ASSIGN_OR_RETURN(auto query, connection_.Use(kKnownActions));
+  query->Bind(1, all);
+  return AllRows(query,
+                 [](const SqlStatement& row) { return DigestAt(row, 0); });
+}
+
+Result<std::optional<ActionRow>> SqlUnit::FindActionByIndex(
     uint64_t ledger_index) {
   CS_ASSIGN_OR_RETURN(auto query, connection_.Use(kActionByIndex));
   query->Bind(1, Stored(ledger_index));
   return FirstRow(query, ReadAction);
 }
 
-Status SqliteUnit::AddAction(const ActionRow& row) {
+Status SqlUnit::AddAction(const ActionRow& row) {
   CS_ASSIGN_OR_RETURN(
       auto insert,
       connection_.Use("INSERT INTO actions VALUES(?1,?2,?3,?4,?5,?6,?7,?8)"));
@@ -221,14 +242,12 @@ Status SqliteUnit::AddAction(const ActionRow& row) {
   return insert->Run();
 }
 
-// The table has its name from what it held first.
-Result<bool> SqliteUnit::ConsumeOnce(std::string_view name, int64_t expires_s) {
+Result<bool> SqlUnit::ConsumeOnce(std::string_view name, int64_t expires_s) {
   CS_ASSIGN_OR_RETURN(auto insert,
-                      connection_.Use("INSERT INTO receipts VALUES(?1,?2) "
-                                      "ON CONFLICT DO NOTHING"));
+                      connection_.Use("INSERT INTO consumed VALUES(?1,?2) "
+                                      "ON CONFLICT DO NOTHING RETURNING name"));
   insert->Bind(1, name).Bind(2, expires_s);
-  CS_RETURN_IF_ERROR(insert->Run());
-  return connection_.db().changes() == 1;
+  return insert->Step();
 }
 
 }  // namespace countersign::authz

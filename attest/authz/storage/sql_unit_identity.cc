@@ -1,5 +1,5 @@
-#include "attest/authz/storage/sqlite_rows.h"
-#include "attest/authz/storage/sqlite_unit.h"
+#include "attest/authz/storage/sql_rows.h"
+#include "attest/authz/storage/sql_unit.h"
 
 namespace countersign::authz {
 namespace {
@@ -7,7 +7,7 @@ namespace {
 constexpr int64_t kKeepChallengesMs = 10 * 60 * 1000;
 constexpr int64_t kKeepReceiptsMs = 24 * 3600 * 1000;
 
-TokenRow ReadToken(const SqliteStatement& row) {
+TokenRow ReadToken(const SqlStatement& row) {
   return {.secret_sha256 = DigestAt(row, 0),
           .kind = row.Int(1) == 1 ? TokenKind::kAdmin : TokenKind::kEnroll,
           .max_uses = row.Int(2),
@@ -17,7 +17,7 @@ TokenRow ReadToken(const SqliteStatement& row) {
           .revoked = Flag(row, 6)};
 }
 
-EnrollmentRow ReadEnrollment(const SqliteStatement& row) {
+EnrollmentRow ReadEnrollment(const SqlStatement& row) {
   EnrollmentRow enrollment;
   enrollment.id = row.Blob(0);
   enrollment.attempt = DigestAt(row, 1);
@@ -31,7 +31,7 @@ EnrollmentRow ReadEnrollment(const SqliteStatement& row) {
   return enrollment;
 }
 
-DeviceRow ReadDevice(const SqliteStatement& row) {
+DeviceRow ReadDevice(const SqlStatement& row) {
   return {.id = row.Blob(0),
           .record = row.Blob(1),
           .host = row.Blob(2),
@@ -42,12 +42,12 @@ DeviceRow ReadDevice(const SqliteStatement& row) {
           .revoked_index = Unsigned(row, 7)};
 }
 
-EkRow ReadEk(const SqliteStatement& row) {
+EkRow ReadEk(const SqlStatement& row) {
   return {
       .name = row.Blob(0), .device_id = row.Blob(1), .proven = Flag(row, 2)};
 }
 
-AkRow ReadAk(const SqliteStatement& row) {
+AkRow ReadAk(const SqlStatement& row) {
   AkRow ak;
   ak.name = row.Blob(0);
   ak.device_id = row.Blob(1);
@@ -59,11 +59,11 @@ AkRow ReadAk(const SqliteStatement& row) {
   return ak;
 }
 
-Bytes ReadBlob(const SqliteStatement& row) { return row.Blob(0); }
+Bytes ReadBlob(const SqlStatement& row) { return row.Blob(0); }
 
 }  // namespace
 
-Result<std::optional<TokenRow>> SqliteUnit::FindToken(
+Result<std::optional<TokenRow>> SqlUnit::FindToken(
     const Sha256Digest& secret_sha256) {
   CS_ASSIGN_OR_RETURN(
       auto query, connection_.Use("SELECT secret_sha256, kind, max_uses, uses, "
@@ -73,7 +73,7 @@ Result<std::optional<TokenRow>> SqliteUnit::FindToken(
   return FirstRow(query, ReadToken);
 }
 
-Result<std::vector<TokenRow>> SqliteUnit::ListTokens() {
+Result<std::vector<TokenRow>> SqlUnit::ListTokens() {
   CS_ASSIGN_OR_RETURN(
       auto query, connection_.Use("SELECT secret_sha256, kind, max_uses, uses, "
                                   "created_ms, expires_ms, revoked "
@@ -81,11 +81,12 @@ Result<std::vector<TokenRow>> SqliteUnit::ListTokens() {
   return AllRows(query, ReadToken);
 }
 
-Status SqliteUnit::PutToken(const TokenRow& row) {
+Status SqlUnit::PutToken(const TokenRow& row) {
   CS_ASSIGN_OR_RETURN(
       auto insert,
-      connection_.Use("INSERT INTO tokens VALUES(?1,?2,?3,?4,?5,?6,?7) "
-                      "ON CONFLICT DO UPDATE SET uses = ?4, revoked = ?7"));
+      connection_.Use(
+          "INSERT INTO tokens VALUES(?1,?2,?3,?4,?5,?6,?7) "
+          "ON CONFLICT(secret_sha256) DO UPDATE SET uses = ?4, revoked = ?7"));
   insert->Bind(1, ByteSpan(row.secret_sha256))
       .Bind(2, static_cast<int64_t>(row.kind))
       .Bind(3, row.max_uses)
@@ -96,7 +97,7 @@ Status SqliteUnit::PutToken(const TokenRow& row) {
   return insert->Run();
 }
 
-Result<std::optional<EnrollmentRow>> SqliteUnit::FindEnrollment(ByteSpan id) {
+Result<std::optional<EnrollmentRow>> SqlUnit::FindEnrollment(ByteSpan id) {
   CS_ASSIGN_OR_RETURN(
       auto query,
       connection_.Use("SELECT id, attempt, request, token, token_sha256, "
@@ -106,7 +107,7 @@ Result<std::optional<EnrollmentRow>> SqliteUnit::FindEnrollment(ByteSpan id) {
   return FirstRow(query, ReadEnrollment);
 }
 
-Result<std::optional<EnrollmentRow>> SqliteUnit::FindEnrollmentByAttempt(
+Result<std::optional<EnrollmentRow>> SqlUnit::FindEnrollmentByAttempt(
     const Sha256Digest& attempt) {
   CS_ASSIGN_OR_RETURN(
       auto query,
@@ -117,7 +118,7 @@ Result<std::optional<EnrollmentRow>> SqliteUnit::FindEnrollmentByAttempt(
   return FirstRow(query, ReadEnrollment);
 }
 
-Status SqliteUnit::PutEnrollment(const EnrollmentRow& row) {
+Status SqlUnit::PutEnrollment(const EnrollmentRow& row) {
   CS_ASSIGN_OR_RETURN(
       auto insert,
       connection_.Use(
@@ -139,7 +140,7 @@ Status SqliteUnit::PutEnrollment(const EnrollmentRow& row) {
   return insert->Run();
 }
 
-Result<std::optional<DeviceRow>> SqliteUnit::FindDevice(ByteSpan id) {
+Result<std::optional<DeviceRow>> SqlUnit::FindDevice(ByteSpan id) {
   CS_ASSIGN_OR_RETURN(
       auto query,
       connection_.Use("SELECT id, record, host, ak_name, enrolled_ms, "
@@ -149,8 +150,7 @@ Result<std::optional<DeviceRow>> SqliteUnit::FindDevice(ByteSpan id) {
   return FirstRow(query, ReadDevice);
 }
 
-Result<std::vector<DeviceRow>> SqliteUnit::ListDevices(ByteSpan after,
-                                                       int limit) {
+Result<std::vector<DeviceRow>> SqlUnit::ListDevices(ByteSpan after, int limit) {
   CS_ASSIGN_OR_RETURN(
       auto query,
       connection_.Use("SELECT id, record, host, ak_name, enrolled_ms, "
@@ -160,11 +160,11 @@ Result<std::vector<DeviceRow>> SqliteUnit::ListDevices(ByteSpan after,
   return AllRows(query, ReadDevice);
 }
 
-Status SqliteUnit::PutDevice(const DeviceRow& row) {
+Status SqlUnit::PutDevice(const DeviceRow& row) {
   CS_ASSIGN_OR_RETURN(
       auto insert,
       connection_.Use("INSERT INTO devices VALUES(?1,?2,?3,?4,?5,?6,?7,?8) "
-                      "ON CONFLICT DO UPDATE SET record = ?2, host = ?3, "
+                      "ON CONFLICT(id) DO UPDATE SET record = ?2, host = ?3, "
                       "ak_name = ?4, enrolled_ms = ?5, enrolled_index = ?6, "
                       "revoked = ?7, revoked_index = ?8"));
   insert->Bind(1, row.id)
@@ -178,7 +178,7 @@ Status SqliteUnit::PutDevice(const DeviceRow& row) {
   return insert->Run();
 }
 
-Result<std::vector<EkRow>> SqliteUnit::FindEk(ByteSpan name) {
+Result<std::vector<EkRow>> SqlUnit::FindEk(ByteSpan name) {
   CS_ASSIGN_OR_RETURN(auto query,
                       connection_.Use("SELECT name, device_id, proven FROM eks "
                                       "WHERE name = ?1 ORDER BY proven DESC"));
@@ -186,16 +186,17 @@ Result<std::vector<EkRow>> SqliteUnit::FindEk(ByteSpan name) {
   return AllRows(query, ReadEk);
 }
 
-Status SqliteUnit::PutEk(const EkRow& row) {
+Status SqlUnit::PutEk(const EkRow& row) {
   CS_ASSIGN_OR_RETURN(
       auto insert, connection_.Use("INSERT INTO eks VALUES(?1,?2,?3) "
                                    "ON CONFLICT(name, device_id) DO UPDATE SET "
-                                   "proven = max(proven, ?3)"));
+                                   "proven = CASE WHEN eks.proven = 1 "
+                                   "THEN 1 ELSE ?3 END"));
   insert->Bind(1, row.name).Bind(2, row.device_id).Bind(3, int64_t{row.proven});
   return insert->Run();
 }
 
-Result<std::optional<AkRow>> SqliteUnit::FindAk(ByteSpan name) {
+Result<std::optional<AkRow>> SqlUnit::FindAk(ByteSpan name) {
   CS_ASSIGN_OR_RETURN(
       auto query,
       connection_.Use("SELECT name, device_id, public_area, qualified_signer, "
@@ -205,12 +206,12 @@ Result<std::optional<AkRow>> SqliteUnit::FindAk(ByteSpan name) {
   return FirstRow(query, ReadAk);
 }
 
-Status SqliteUnit::PutAk(const AkRow& row) {
+Status SqlUnit::PutAk(const AkRow& row) {
   CS_ASSIGN_OR_RETURN(
       auto insert,
       connection_.Use(
           "INSERT INTO aks VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10) "
-          "ON CONFLICT DO UPDATE SET retired = ?5, reset_count = ?6, "
+          "ON CONFLICT(name) DO UPDATE SET retired = ?5, reset_count = ?6, "
           "restart_count = ?7, clock_ms = ?8, clock_safe = ?9, "
           "seen_ms = ?10"));
   insert->Bind(1, row.name)
@@ -227,7 +228,7 @@ Status SqliteUnit::PutAk(const AkRow& row) {
   return insert->Run();
 }
 
-Status SqliteUnit::AddChallenge(const ChallengeRow& row) {
+Status SqlUnit::AddChallenge(const ChallengeRow& row) {
   CS_ASSIGN_OR_RETURN(
       auto insert,
       connection_.Use("INSERT INTO challenges VALUES(?1,?2,?3,?4,?5)"));
@@ -239,13 +240,13 @@ Status SqliteUnit::AddChallenge(const ChallengeRow& row) {
   return insert->Run();
 }
 
-Result<std::optional<ChallengeRow>> SqliteUnit::TakeChallenge(ByteSpan nonce) {
+Result<std::optional<ChallengeRow>> SqlUnit::TakeChallenge(ByteSpan nonce) {
   CS_ASSIGN_OR_RETURN(
       auto take,
       connection_.Use("DELETE FROM challenges WHERE nonce = ?1 RETURNING "
                       "nonce, device_id, purpose, tls_exporter, expires_ms"));
   take->Bind(1, nonce);
-  return FirstRow(take, [](const SqliteStatement& row) {
+  return FirstRow(take, [](const SqlStatement& row) {
     return ChallengeRow{.nonce = row.Blob(0),
                         .device_id = row.Blob(1),
                         .purpose = row.Text(2),
@@ -254,7 +255,7 @@ Result<std::optional<ChallengeRow>> SqliteUnit::TakeChallenge(ByteSpan nonce) {
   });
 }
 
-Status SqliteUnit::DropExpired(int64_t now_ms) {
+Status SqlUnit::DropExpired(int64_t now_ms) {
   CS_ASSIGN_OR_RETURN(
       auto challenges,
       connection_.Use("DELETE FROM challenges WHERE expires_ms < ?1"));
@@ -267,14 +268,13 @@ Status SqliteUnit::DropExpired(int64_t now_ms) {
   enrollments->Bind(1, now_ms - kKeepChallengesMs);
   CS_RETURN_IF_ERROR(enrollments->Run());
   CS_ASSIGN_OR_RETURN(
-      auto receipts,
-      connection_.Use("DELETE FROM receipts WHERE expires_s < ?1"));
-  receipts->Bind(1, (now_ms - kKeepReceiptsMs) / 1000);
-  return receipts->Run();
+      auto consumed,
+      connection_.Use("DELETE FROM consumed WHERE expires_s < ?1"));
+  consumed->Bind(1, (now_ms - kKeepReceiptsMs) / 1000);
+  return consumed->Run();
 }
 
-Result<std::optional<Bytes>> SqliteUnit::FindSubjectKey(
-    std::string_view subject) {
+Result<std::optional<Bytes>> SqlUnit::FindSubjectKey(std::string_view subject) {
   CS_ASSIGN_OR_RETURN(
       auto query, connection_.Use("SELECT key FROM subjects "
                                   "WHERE subject = ?1 AND key IS NOT NULL"));
@@ -282,25 +282,27 @@ Result<std::optional<Bytes>> SqliteUnit::FindSubjectKey(
   return FirstRow(query, ReadBlob);
 }
 
-Status SqliteUnit::PutSubjectKey(std::string_view subject, ByteSpan key) {
-  CS_ASSIGN_OR_RETURN(auto insert,
-                      connection_.Use("INSERT INTO subjects VALUES(?1,?2) "
-                                      "ON CONFLICT DO UPDATE SET key = ?2"));
+Status SqlUnit::PutSubjectKey(std::string_view subject, ByteSpan key) {
+  CS_ASSIGN_OR_RETURN(
+      auto insert,
+      connection_.Use("INSERT INTO subjects VALUES(?1,?2) "
+                      "ON CONFLICT(subject) DO UPDATE SET key = ?2"));
   insert->Bind(1, subject).Bind(2, key);
   return insert->Run();
 }
 
-Result<std::optional<Bytes>> SqliteUnit::FindSecret(std::string_view name) {
+Result<std::optional<Bytes>> SqlUnit::FindSecret(std::string_view name) {
   CS_ASSIGN_OR_RETURN(
       auto query, connection_.Use("SELECT value FROM secrets WHERE name = ?1"));
   query->Bind(1, name);
   return FirstRow(query, ReadBlob);
 }
 
-Status SqliteUnit::PutSecret(std::string_view name, ByteSpan value) {
-  CS_ASSIGN_OR_RETURN(auto insert,
-                      connection_.Use("INSERT INTO secrets VALUES(?1,?2) "
-                                      "ON CONFLICT DO UPDATE SET value = ?2"));
+Status SqlUnit::PutSecret(std::string_view name, ByteSpan value) {
+  CS_ASSIGN_OR_RETURN(
+      auto insert,
+      connection_.Use("INSERT INTO secrets VALUES(?1,?2) "
+                      "ON CONFLICT(name) DO UPDATE SET value = ?2"));
   insert->Bind(1, name).Bind(2, value);
   return insert->Run();
 }

@@ -1,0 +1,86 @@
+CREATE TABLE tokens(
+  secret_sha256 BLOB PRIMARY KEY, kind INTEGER NOT NULL,
+  max_uses INTEGER NOT NULL, uses INTEGER NOT NULL,
+  created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL,
+  revoked INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE enrollments(
+  id BLOB PRIMARY KEY, attempt BLOB NOT NULL UNIQUE, request BLOB NOT NULL,
+  token BLOB, token_sha256 BLOB NOT NULL, nonce BLOB NOT NULL,
+  secret BLOB NOT NULL, expires_ms INTEGER NOT NULL,
+  device_id BLOB NOT NULL) STRICT;
+CREATE INDEX enrollments_by_expiry ON enrollments(expires_ms)
+  WHERE length(device_id) = 0;
+CREATE TABLE devices(
+  id BLOB PRIMARY KEY, record BLOB NOT NULL, host BLOB NOT NULL,
+  ak_name BLOB NOT NULL, enrolled_ms INTEGER NOT NULL,
+  enrolled_index INTEGER NOT NULL, revoked INTEGER NOT NULL,
+  revoked_index INTEGER NOT NULL) STRICT;
+CREATE TABLE eks(
+  name BLOB NOT NULL, device_id BLOB NOT NULL REFERENCES devices(id),
+  proven INTEGER NOT NULL,
+  PRIMARY KEY(name, device_id)) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX eks_one_holder ON eks(name) WHERE proven = 1;
+CREATE TABLE aks(
+  name BLOB PRIMARY KEY, device_id BLOB NOT NULL REFERENCES devices(id),
+  public_area BLOB NOT NULL, qualified_signer BLOB NOT NULL,
+  retired INTEGER NOT NULL, reset_count INTEGER, restart_count INTEGER,
+  clock_ms INTEGER, clock_safe INTEGER, seen_ms INTEGER NOT NULL)
+  STRICT, WITHOUT ROWID;
+CREATE TABLE challenges(
+  nonce BLOB PRIMARY KEY, device_id BLOB NOT NULL, purpose TEXT NOT NULL,
+  tls_exporter BLOB NOT NULL, expires_ms INTEGER NOT NULL)
+  STRICT, WITHOUT ROWID;
+CREATE INDEX challenges_by_expiry ON challenges(expires_ms);
+CREATE TABLE sessions(
+  id BLOB PRIMARY KEY, device_id BLOB NOT NULL REFERENCES devices(id),
+  ak_name BLOB NOT NULL, binding_digest BLOB NOT NULL UNIQUE,
+  binding BLOB NOT NULL, subject TEXT NOT NULL, reset_count INTEGER NOT NULL,
+  restart_count INTEGER NOT NULL, clock_ms INTEGER NOT NULL,
+  clock_safe INTEGER NOT NULL, pcr_digest BLOB NOT NULL,
+  evidence_sha256 BLOB NOT NULL, opened_ms INTEGER NOT NULL,
+  expires_ms INTEGER NOT NULL, ledger_index INTEGER NOT NULL,
+  end_reason TEXT NOT NULL, ended_ms INTEGER NOT NULL,
+  end_index INTEGER NOT NULL) STRICT;
+CREATE INDEX sessions_live ON sessions(device_id) WHERE end_reason = '';
+CREATE TABLE journals(
+  ak_name BLOB NOT NULL, journal_id BLOB NOT NULL,
+  next_batch INTEGER NOT NULL, next_action INTEGER NOT NULL,
+  last_digest BLOB NOT NULL, reset_count INTEGER NOT NULL,
+  restart_count INTEGER NOT NULL, clock_ms INTEGER NOT NULL,
+  clock_safe INTEGER NOT NULL,
+  PRIMARY KEY(ak_name, journal_id)) STRICT, WITHOUT ROWID;
+CREATE TABLE batches(
+  digest BLOB PRIMARY KEY, device_id BLOB NOT NULL, ak_name BLOB NOT NULL,
+  journal_id BLOB NOT NULL, batch_sequence INTEGER NOT NULL,
+  attest_sha256 BLOB NOT NULL, evidence_sha256 BLOB NOT NULL,
+  received_ms INTEGER NOT NULL,
+  UNIQUE(ak_name, journal_id, batch_sequence)) STRICT, WITHOUT ROWID;
+CREATE TABLE actions(
+  batch BLOB NOT NULL REFERENCES batches(digest), leaf_index INTEGER NOT NULL,
+  digest BLOB NOT NULL, session_id BLOB NOT NULL, decision BLOB NOT NULL,
+  receipt_jti TEXT NOT NULL, decided_ms INTEGER NOT NULL,
+  ledger_index INTEGER NOT NULL UNIQUE,
+  PRIMARY KEY(batch, leaf_index)) STRICT, WITHOUT ROWID;
+CREATE INDEX actions_by_digest ON actions(digest, ledger_index);
+CREATE TABLE receipts(
+  jti TEXT PRIMARY KEY, expires_s INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE INDEX receipts_by_expiry ON receipts(expires_s);
+CREATE TABLE evidence(
+  sha256 BLOB PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+CREATE TABLE subjects(
+  subject TEXT PRIMARY KEY, key BLOB) STRICT, WITHOUT ROWID;
+CREATE TABLE secrets(
+  name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE ledger_entries(
+  idx INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL,
+  entry BLOB NOT NULL) STRICT;
+CREATE INDEX ledger_entries_by_time ON ledger_entries(time_ms);
+CREATE TABLE ledger_tiles(
+  level INTEGER NOT NULL, idx INTEGER NOT NULL, hashes BLOB NOT NULL,
+  PRIMARY KEY(level, idx)) STRICT;
+CREATE TABLE ledger_head(
+  "only" INTEGER PRIMARY KEY CHECK("only" = 1), size INTEGER NOT NULL,
+  root BLOB NOT NULL) STRICT;
+CREATE TABLE checkpoints(
+  size INTEGER PRIMARY KEY, note TEXT NOT NULL,
+  time_ms INTEGER NOT NULL) STRICT;
