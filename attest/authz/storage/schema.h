@@ -77,6 +77,13 @@ CREATE INDEX actions_by_digest ON actions(digest, ledger_index);
 CREATE TABLE receipts(
   jti TEXT PRIMARY KEY, expires_s INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE INDEX receipts_by_expiry ON receipts(expires_s);
+CREATE TABLE oauth_clients(
+  name TEXT PRIMARY KEY, audience TEXT NOT NULL, secret_sha256 BLOB,
+  jwks TEXT NOT NULL, created_ms INTEGER NOT NULL,
+  revoked INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE grant_revocations(
+  ledger_index INTEGER PRIMARY KEY, revoked_ms INTEGER NOT NULL,
+  revoked_index INTEGER NOT NULL) STRICT;
 CREATE TABLE evidence(
   sha256 BLOB PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
 CREATE TABLE subjects(
