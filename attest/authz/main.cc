@@ -74,6 +74,7 @@ void BuildApp(CLI::App& app, Context& context) {
   AddServe(app, context);
   AddDevice(app, context);
   AddToken(app, context);
+  AddClient(app, context);
   AddAudit(app, context);
   AddSharedFlags(app, context);
 }
