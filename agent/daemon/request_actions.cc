@@ -187,11 +187,10 @@ void RequestHandler::SignDpop(const AskPtr& ask,
     return;
   }
   const int64_t now_s = parts_.service.ServiceNowS();
-  const Status allowed =
-      request.grant().empty()
-          ? CheckOAuthEndpoint(*device, request.uri())
-          : CheckGrant(*device, *session, request.grant(), request.uri(),
-                       now_s);
+  const Status allowed = request.grant().empty()
+                             ? CheckOAuthEndpoint(*device, request.uri())
+                             : CheckGrant(*device, *session, request.grant(),
+                                          request.uri(), now_s);
   if (!allowed.has_value()) {
     Refuse(ask, allowed.error());
     return;

@@ -122,7 +122,8 @@ class StoreTransaction : public StoreView {
   [[nodiscard]] virtual Status AddBatch(const BatchRow& row) = 0;
   [[nodiscard]] virtual Status AddAction(const ActionRow& row) = 0;
   // For what is accepted once: a receipt by its jti, everything else by a name
-  // with a ':' (authz/approval.cc, authz/oauth). False if that was consumed before.
+  // with a ':' (authz/approval.cc, authz/oauth). False if that was consumed
+  // before.
   [[nodiscard]] virtual Result<bool> ConsumeOnce(std::string_view name,
                                                  int64_t expires_s) = 0;
   [[nodiscard]] virtual Status PutClient(const ClientRow& row) = 0;

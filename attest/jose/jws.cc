@@ -129,20 +129,18 @@ Result<VerifiedJws> VerifyJws(std::string_view compact,
 }
 
 Result<VerifiedJws> VerifyClientAssertion(std::string_view compact,
-                                          const KeySet& keys,
-                                          size_t max_size) {
+                                          const KeySet& keys, size_t max_size) {
   CS_ASSIGN_OR_RETURN(Parts parts, Split(compact, max_size));
   CS_ASSIGN_OR_RETURN(const JsonObject header,
                       JsonObject::Parse(parts.header, max_size));
   CS_RETURN_IF_ERROR(CheckAlgorithm(header, KeyHeader::kKid));
   const auto typ = header.Text("typ");
-  if (header.Has("typ") && typ != "JWT" &&
-      typ != "client-authentication+jwt") {
+  if (header.Has("typ") && typ != "JWT" && typ != "client-authentication+jwt") {
     return Fail(ErrorCode::kJwsType, "typ is not that of an assertion");
   }
-  const Es256PublicKey* key =
-      header.Has("kid") ? keys.Find(header.Text("kid").value_or(""))
-                        : keys.Only();
+  const Es256PublicKey* key = header.Has("kid")
+                                  ? keys.Find(header.Text("kid").value_or(""))
+                                  : keys.Only();
   if (key == nullptr) {
     return Fail(ErrorCode::kJwsUnknownKey, "kid names no registered key");
   }

@@ -73,10 +73,10 @@ Result<int> Add(Installation& service, const Console& console,
     return 0;
   }
   if (!client.secret.empty()) console.PrintRaw(client.secret);
-  console.Note("client " + client.row.name + " may ask about grants for " +
-               client.row.audience +
-               (client.secret.empty() ? ""
-                                      : "; its secret is not shown again"));
+  console.Note(
+      "client " + client.row.name + " may ask about grants for " +
+      client.row.audience +
+      (client.secret.empty() ? "" : "; its secret is not shown again"));
   return 0;
 }
 

@@ -36,8 +36,8 @@ Result<Attestation> CheckAttestation(const Service& service,
     return Invalid("it has expired");
   }
   // Signed by us: what follows holds unless we made it wrong.
-  const auto cnf = jose::JsonObject::Parse(
-      claims.Object("cnf").value_or(""), jose::kMaxTokenSize);
+  const auto cnf = jose::JsonObject::Parse(claims.Object("cnf").value_or(""),
+                                           jose::kMaxTokenSize);
   if (!cnf) return Invalid("no key");
   const auto key =
       jose::Es256PublicKey::FromJwkJson(cnf->Object("jwk").value_or(""));
@@ -68,15 +68,15 @@ Result<AttestedClient> CheckAttestedClient(const Service& service,
   if (request.dpop.empty()) {
     return Fail(ErrorCode::kDpopInvalid, "a DPoP proof is needed");
   }
-  auto proof =
-      jose::VerifyDpopProof(request.dpop, {.method = request.method,
-                                           .uri = url,
-                                           .access_token = {},
-                                           .jkt = attestation.jkt,
-                                           .nonce = {},
-                                           .now_s = service.clock.NowMs() / 1000,
-                                           .max_age_s = kDpopWindowS,
-                                           .max_ahead_s = kDpopWindowS});
+  auto proof = jose::VerifyDpopProof(request.dpop,
+                                     {.method = request.method,
+                                      .uri = url,
+                                      .access_token = {},
+                                      .jkt = attestation.jkt,
+                                      .nonce = {},
+                                      .now_s = service.clock.NowMs() / 1000,
+                                      .max_age_s = kDpopWindowS,
+                                      .max_ahead_s = kDpopWindowS});
   if (!proof) {
     const Error& why = proof.error();
     return Fail(ErrorCode::kDpopInvalid, why.code == ErrorCode::kDpopInvalid

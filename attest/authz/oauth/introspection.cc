@@ -66,11 +66,10 @@ Result<std::optional<std::string>> Look(const Service& service,
                                       grant.action.row.ledger_index));
     claims = std::move(grant.claims_json);
     const int64_t minute = service.clock.NowMs() / 1000 / kReportEveryS;
-    CS_ASSIGN_OR_RETURN(
-        const bool first,
-        transaction.ConsumeOnce(
-            "introspected:" + grant.jti + ":" + std::to_string(minute),
-            grant.expires_s));
+    CS_ASSIGN_OR_RETURN(const bool first, transaction.ConsumeOnce(
+                                              "introspected:" + grant.jti +
+                                                  ":" + std::to_string(minute),
+                                              grant.expires_s));
     if (!first) return {};
     v1::LedgerEntry entry = EntryAbout(v1::ENTRY_KIND_REPORT, grant.action);
     entry.set_detail("introspected by " + client.name);
@@ -111,8 +110,7 @@ Result<Response> Introspect(const Service& service, const Request& request) {
   Response response;
   response.content_type = kSignedAnswer;
   CS_ASSIGN_OR_RETURN(
-      response.body,
-      service.issuer.Sign(jose::kTypIntrospection, json.text()));
+      response.body, service.issuer.Sign(jose::kTypIntrospection, json.text()));
   return response;
 }
 
@@ -146,10 +144,9 @@ Status RevokeInStore(const Service& service, StoreTransaction& transaction,
   v1::LedgerEntry entry = EntryAbout(v1::ENTRY_KIND_REVOCATION, grant.action);
   entry.set_detail("grant revoked by " + revoker);
   CS_RETURN_IF_ERROR(Append(service, transaction, std::move(entry), index));
-  return transaction.PutGrantRevocation(
-      {.ledger_index = decision,
-       .revoked_ms = service.clock.NowMs(),
-       .revoked_index = **index});
+  return transaction.PutGrantRevocation({.ledger_index = decision,
+                                         .revoked_ms = service.clock.NowMs(),
+                                         .revoked_index = **index});
 }
 
 Result<Response> Revoke(const Service& service, const Request& request) {
@@ -204,11 +201,10 @@ Result<std::optional<uint64_t>> KeepReport(const Service& service,
     if (asked.request.grant_audience() != client.audience) {
       return Fail(ErrorCode::kNotYourGrant);
     }
-    CS_ASSIGN_OR_RETURN(
-        const bool first,
-        transaction.ConsumeOnce(
-            "reported:" + report.jti() + ":" + report.outcome(),
-            action.decision.grant_expires_s()));
+    CS_ASSIGN_OR_RETURN(const bool first,
+                        transaction.ConsumeOnce(
+                            "reported:" + report.jti() + ":" + report.outcome(),
+                            action.decision.grant_expires_s()));
     if (!first) return {};
     v1::LedgerEntry entry = EntryAbout(v1::ENTRY_KIND_REPORT, action);
     entry.set_detail(report.outcome() + ", reported by " + client.name);
@@ -261,11 +257,8 @@ Response RevokeToken(const Service& service, const Request& request) {
 
 Response ReportUse(const Service& service, const Request& request) {
   Result<Response> response = Report(service, request);
-  if (response) return *std::move(response);
-  const Error& error = response.error();
-  const bool unauthenticated = error.code == ErrorCode::kClientUnknown;
-  return ProblemResponse(error,
-                         unauthenticated ? 401 : HttpStatus(error.code));
+  if (!response) return ProblemResponse(response.error());
+  return *std::move(response);
 }
 
 }  // namespace countersign::authz

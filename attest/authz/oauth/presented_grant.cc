@@ -75,12 +75,12 @@ Result<PresentedGrant> FindPresentedGrant(const Service& service,
   PresentedGrant grant;
   grant.claims_json = jws->claims_json;
   grant.audience = claims.Text("aud").value_or("");
-  const auto checked = jose::CheckClaims(
-      jws->claims_json, {.issuer = service.config.issuer,
-                         .audience = grant.audience,
-                         .now_s = service.clock.NowMs() / 1000,
-                         .leeway_s = 0,
-                         .max_lifetime_s = kMaxGrantTtlS});
+  const auto checked = jose::CheckClaims(jws->claims_json,
+                                         {.issuer = service.config.issuer,
+                                          .audience = grant.audience,
+                                          .now_s = service.clock.NowMs() / 1000,
+                                          .leeway_s = 0,
+                                          .max_lifetime_s = kMaxGrantTtlS});
   if (!checked) return NotOurs(checked.error().detail);
   grant.jti = checked->jti;
   grant.expires_s = checked->expires_at_s;

@@ -39,8 +39,9 @@ struct PresentedGrant {
 //   kTokenInvalid  not a grant of this service's: signature, type, issuer,
 //                  expiry, or its jti is not that of its action
 // Whether it is still good, and whose it is, is for the caller.
-[[nodiscard]] Result<PresentedGrant> FindPresentedGrant(
-    const Service& service, StoreView& view, std::string_view token);
+[[nodiscard]] Result<PresentedGrant> FindPresentedGrant(const Service& service,
+                                                        StoreView& view,
+                                                        std::string_view token);
 
 // An entry of `kind` about the decision, ready but for what it says.
 [[nodiscard]] v1::LedgerEntry EntryAbout(v1::EntryKind kind,

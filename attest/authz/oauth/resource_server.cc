@@ -45,11 +45,11 @@ Result<ClientRow> FindClient(const Service& service, const std::string& name) {
 
 bool IsBasic(std::string_view authorization) {
   return authorization.size() > kBasic.size() &&
-         std::ranges::equal(authorization.substr(0, kBasic.size()), kBasic,
-                            [](char a, char b) {
-                              return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a'
-                                                           : a) == b;
-                            });
+         std::ranges::equal(
+             authorization.substr(0, kBasic.size()), kBasic,
+             [](char a, char b) {
+               return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b;
+             });
 }
 
 Result<ClientRow> CheckSecret(const Service& service,
@@ -82,19 +82,18 @@ Result<ClientRow> CheckAssertion(const Service& service,
   if (row.secret_sha256 || !keys) return Refuse("this client has no key");
   const auto jws = jose::VerifyClientAssertion(credentials.assertion, *keys);
   if (!jws) return Refuse(std::string(Name(jws.error().code)));
-  const auto claims = jose::CheckClaims(
-      jws->claims_json, {.issuer = row.name,
-                         .audience = service.config.issuer,
-                         .now_s = service.clock.NowMs() / 1000,
-                         .max_lifetime_s = kMaxAssertionLifeS});
+  const auto claims = jose::CheckClaims(jws->claims_json,
+                                        {.issuer = row.name,
+                                         .audience = service.config.issuer,
+                                         .now_s = service.clock.NowMs() / 1000,
+                                         .max_lifetime_s = kMaxAssertionLifeS});
   if (!claims) return Refuse("assertion: " + claims.error().detail);
   if (claims->subject != row.name) return Refuse("another sub");
   if (claims->jti.empty() || claims->jti.size() > kMaxJti) {
     return Refuse("jti is needed");
   }
   const std::string once =
-      "assertion:" +
-      ToBase64Url(Sha256(AsBytes(row.name + " " + claims->jti)));
+      "assertion:" + ToBase64Url(Sha256(AsBytes(row.name + " " + claims->jti)));
   bool first = false;
   const auto spend = [&](StoreTransaction& transaction) -> Status {
     CS_ASSIGN_OR_RETURN(

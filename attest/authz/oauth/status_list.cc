@@ -94,8 +94,7 @@ Response StatusLists::Get(std::string_view segment) {
   Response response;
   response.content_type = kContentType;
   response.body = made_[number].token;
-  response.cache_control =
-      "public, max-age=" + std::to_string(kStatusListTtlS);
+  response.cache_control = "public, max-age=" + std::to_string(kStatusListTtlS);
   return response;
 }
 

@@ -65,12 +65,11 @@ Result<SubjectReceipt> CheckSubject(const Service& service, const Form& form) {
   receipt.audience = claims.Text("aud").value_or("");
   CS_ASSIGN_OR_RETURN(
       const jose::CheckedClaims checked,
-      jose::CheckClaims(jws.claims_json,
-                        {.issuer = service.config.issuer,
-                         .audience = receipt.audience,
-                         .now_s = service.clock.NowMs() / 1000,
-                         .leeway_s = 0,
-                         .max_lifetime_s = kReceiptTtlS}));
+      jose::CheckClaims(jws.claims_json, {.issuer = service.config.issuer,
+                                          .audience = receipt.audience,
+                                          .now_s = service.clock.NowMs() / 1000,
+                                          .leeway_s = 0,
+                                          .max_lifetime_s = kReceiptTtlS}));
   receipt.jti = checked.jti;
   CS_ASSIGN_OR_RETURN(const Bytes action,
                       FromHex(claims.Text("action_digest").value_or("")));
@@ -129,8 +128,7 @@ Result<Response> TokenResponse(const Service& service,
   if (!binding.ParseFromString(AsString(action.session.binding))) {
     return Fail(ErrorCode::kStorageCorrupt, "session binding");
   }
-  TokenSession session =
-      TokenSessionOf(binding, action.session.binding_digest);
+  TokenSession session = TokenSessionOf(binding, action.session.binding_digest);
   session.subject = action.session.subject;
   const bool approved = !action.decision.approval_grade().empty();
   const TokenAction of{

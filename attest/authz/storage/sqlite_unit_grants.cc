@@ -42,8 +42,7 @@ Result<std::optional<ClientRow>> SqliteUnit::FindClient(std::string_view name) {
 
 Result<std::vector<ClientRow>> SqliteUnit::ListClients() {
   CS_ASSIGN_OR_RETURN(
-      auto query,
-      connection_.Use("SELECT * FROM oauth_clients ORDER BY name"));
+      auto query, connection_.Use("SELECT * FROM oauth_clients ORDER BY name"));
   return AllRows(query, ReadClient);
 }
 
@@ -93,9 +92,8 @@ Result<std::vector<uint64_t>> SqliteUnit::EndedGrants(uint64_t first,
                                                       int64_t now_ms) {
   CS_ASSIGN_OR_RETURN(auto query, connection_.Use(kEndedGrants));
   query->Bind(1, Stored(first)).Bind(2, Stored(end)).Bind(3, now_ms);
-  return AllRows(query, [](const SqliteStatement& row) {
-    return Unsigned(row, 0);
-  });
+  return AllRows(query,
+                 [](const SqliteStatement& row) { return Unsigned(row, 0); });
 }
 
 }  // namespace countersign::authz
