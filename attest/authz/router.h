@@ -21,7 +21,7 @@ enum class Authentication : uint8_t {
   // A registered resource server, or the holder of a session key: OAuth's own
   // forms of authentication, which the handler checks before anything else.
   kOAuthClient,
-  kAdmin,     // "Authorization: Bearer" with an administrator token.
+  kAdmin,  // "Authorization: Bearer" with an administrator token.
 };
 
 struct Route {
