@@ -139,6 +139,17 @@ def test_a_resource_server_signs_instead_of_keeping_a_secret():
     expect(at.add_client("signer", "--jwks", jwks).strip() == "",
            "a client with a key gets no secret")
     expect(at.node("byKey")["answer"]["active"], "not active")
+    at.authz("client", "revoke", "signer", "--config", at.toml)
+    listed = json.loads(at.authz("client", "list", "--json", "--config",
+                                 at.toml))["clients"]
+    expect([(c["name"], c["revoked"]) for c in listed] ==
+           [("orders", False), ("signer", True)], listed)
+    try:
+        at.node("byKey")
+    except e2e.Failure as refused:
+        expect("invalid_client" in str(refused), refused)
+    else:
+        raise e2e.Failure("a revoked client is answered")
 
 
 def test_a_revoked_grant_is_in_the_status_list():

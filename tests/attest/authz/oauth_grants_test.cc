@@ -280,6 +280,53 @@ TEST_F(OAuthGrantsTest, AServerMaySignInsteadOfKeepingASecret) {
   EXPECT_EQ(ask(decision_.grant()), 401);
 }
 
+TEST_F(OAuthGrantsTest, TheStoreKeepsClientsAndTheFirstRevocation) {
+  ClientRow row{.name = "signer",
+                .audience = kAudience,
+                .secret_sha256 = {},
+                .jwks = "{}",
+                .created_ms = 5,
+                .revoked = false};
+  ASSERT_TRUE(rig_.store->Write([&](StoreTransaction& transaction) -> Status {
+    CS_RETURN_IF_ERROR(transaction.PutClient(row));
+    row.revoked = true;
+    CS_RETURN_IF_ERROR(transaction.PutClient(row));
+    CS_RETURN_IF_ERROR(transaction.PutGrantRevocation({7, 100, 8}));
+    return transaction.PutGrantRevocation({7, 200, 9});
+  }));
+  const auto clients =
+      rig_.Look([](StoreView& view) { return view.ListClients(); });
+  ASSERT_EQ(clients.size(), 2u);
+  EXPECT_TRUE(clients[0].secret_sha256.has_value());
+  EXPECT_EQ(clients[1].name, "signer");
+  EXPECT_EQ(clients[1].jwks, "{}");
+  EXPECT_FALSE(clients[1].secret_sha256.has_value());
+  EXPECT_TRUE(clients[1].revoked);
+  const auto revocation =
+      rig_.Look([](StoreView& view) { return view.FindGrantRevocation(7); });
+  EXPECT_EQ(revocation->revoked_ms, 100);
+  EXPECT_EQ(revocation->revoked_index, 8u);
+}
+
+// Indices from `first` on, up to and without `end`.
+TEST_F(OAuthGrantsTest, TheStoreFindsEndedGrantsInARange) {
+  const uint64_t index = decision_.ledger_index();
+  ASSERT_EQ(RevokeAs(server_).status, 200);
+  const int64_t now_ms = rig_.clock.NowMs();
+  const auto ended = [&](uint64_t first, uint64_t end, int64_t at_ms) {
+    return rig_.Look(
+        [&](StoreView& view) { return view.EndedGrants(first, end, at_ms); });
+  };
+  EXPECT_EQ(ended(index, index + 1, now_ms), std::vector<uint64_t>{index});
+  EXPECT_TRUE(ended(index + 1, index + 100, now_ms).empty());
+  EXPECT_TRUE(ended(0, index, now_ms).empty());
+  // Sessions that have expired end their grants.
+  const v1::ActionDecision other = Permit();
+  EXPECT_TRUE(ended(index + 1, index + 100, now_ms).empty());
+  EXPECT_EQ(ended(index + 1, index + 100, INT64_MAX),
+            std::vector<uint64_t>{other.ledger_index()});
+}
+
 TEST_F(OAuthGrantsTest, RefusesClientsThatCannotBe) {
   for (const auto& [name, audience, jwks] :
        std::vector<std::array<std::string, 3>>{

@@ -1,6 +1,9 @@
 // POST /oauth/token: redeems a permitted action once, and nothing else.
 #include <gmock/gmock.h>
 
+#include <atomic>
+#include <thread>
+
 #include "attest/authz/oauth/attested_client.h"
 #include "attest/authz/oauth/form.h"
 #include "attest/authz/oauth/names.h"
@@ -40,6 +43,26 @@ TEST_F(OAuthTokenTest, RejectsASecondRedemption) {  // A37
   const Response again = Redeem(decision);
   EXPECT_EQ(again.status, 400);
   EXPECT_THAT(again.body, HasSubstr("grant_redeemed"));
+}
+
+TEST_F(OAuthTokenTest, LetsOneOfManyRacersRedeem) {
+  const v1::ActionDecision decision = Permit();
+  std::atomic<int> redeemed = 0;
+  std::atomic<int> refused = 0;
+  {
+    std::vector<std::jthread> racers;
+    for (int i = 0; i < 8; ++i) {
+      racers.emplace_back([&] {
+        const Response response = Redeem(decision);
+        if (response.status == 200) ++redeemed;
+        if (response.body.find("grant_redeemed") != std::string::npos) {
+          ++refused;
+        }
+      });
+    }
+  }
+  EXPECT_EQ(redeemed, 1);
+  EXPECT_EQ(refused, 7);
 }
 
 TEST_F(OAuthTokenTest, LeavesTheReceiptToItsRelyingParty) {
