@@ -18,6 +18,7 @@ enum class Authentication : uint8_t {
   kPublic,    // The answer is for everybody: keys, the ledger.
   kEvidence,  // The body proves itself, by a quote or an enrollment token.
   kReceipt,   // The body holds a receipt, which is the credential.
+  kEvents,    // The body holds an event token: an answer to evidence gave it.
   // A registered resource server, or the holder of a session key: OAuth's own
   // forms of authentication, which the handler checks before anything else.
   kOAuthClient,
