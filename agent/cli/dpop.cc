@@ -44,7 +44,9 @@ int Run(const Options& options, const Context& context) {
   if (!response.has_value()) return context.output.Fail(response.error());
   const std::string& proof = response->sign_dpop().proof();
   if (context.output.json()) {
-    context.output.PrintJson({{"proof", proof}});
+    context.output.PrintJson(
+        {{"proof", proof},
+         {"client_attestation", response->sign_dpop().client_attestation()}});
   } else {
     context.output.Print(proof);
   }
@@ -72,7 +74,8 @@ void AddDpop(CLI::App& app, Context& context) {
       ->type_name("U");
   command
       ->add_option("--grant-file", options->grant_file,
-                   "The grant that is presented; - reads stdin")
+                   "The grant that is presented; - reads stdin. None: for "
+                   "the service's own token endpoint")
       ->type_name("FILE");
   command
       ->add_option("--nonce", options->nonce,

@@ -76,6 +76,23 @@ Status CheckUnderAudience(std::string_view audience, std::string_view uri) {
                   Printable(uri, 200));
 }
 
+Status CheckOAuthEndpoint(const Device& device, std::string_view uri) {
+  std::string_view issuer = device.service.issuer;
+  while (issuer.ends_with('/')) issuer.remove_suffix(1);
+  for (const std::string_view path : {"/oauth/token", "/oauth/revoke"}) {
+    const auto endpoint = PlaceOf(std::string(issuer).append(path));
+    const auto asked = PlaceOf(uri);
+    if (endpoint && asked && endpoint->origin == asked->origin &&
+        endpoint->path == asked->path) {
+      return {};
+    }
+  }
+  return Fail(ErrorCode::kForeignAudience,
+              "without a grant a proof is for the service's own token and "
+              "revocation endpoints, not for " +
+                  Printable(uri, 200));
+}
+
 Status CheckGrant(const Device& device, const Session& session,
                   const std::string& grant, const std::string& uri,
                   int64_t service_now_s) {

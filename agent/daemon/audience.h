@@ -18,6 +18,13 @@ namespace countersign::agent {
 [[nodiscard]] Status CheckUnderAudience(std::string_view audience,
                                         std::string_view uri);
 
+// Without a grant there is one place to prove possession to: the OAuth
+// endpoints of the service that the device is enrolled with. A proof for any
+// other server's token endpoint would let a client get tokens there that are
+// bound to this key. kForeignAudience.
+[[nodiscard]] Status CheckOAuthEndpoint(const Device& device,
+                                        std::string_view uri);
+
 // Checks a grant (hostile: a client hands it in) before a proof is made for
 // it. Everything needed is in the grant itself and signed by the service, so
 // nothing is kept for each of them.

@@ -187,24 +187,30 @@ void RequestHandler::SignDpop(const AskPtr& ask,
     return;
   }
   const int64_t now_s = parts_.service.ServiceNowS();
-  if (!request.grant().empty()) {
-    const Status allowed =
-        CheckGrant(*device, *session, request.grant(), request.uri(), now_s);
-    if (!allowed.has_value()) {
-      Refuse(ask, allowed.error());
-      return;
-    }
+  const Status allowed = request.grant().empty()
+                             ? CheckOAuthEndpoint(*device, request.uri())
+                             : CheckGrant(*device, *session, request.grant(),
+                                          request.uri(), now_s);
+  if (!allowed.has_value()) {
+    Refuse(ask, allowed.error());
+    return;
   }
   session->key->SignDpop(
       {request.method(), request.uri(), request.grant(),
        request.server_nonce()},
-      now_s, [this, ask](Result<std::string> proof) {
+      now_s,
+      [this, ask, session,
+       for_service = request.grant().empty()](Result<std::string> proof) {
         if (!proof.has_value()) {
           Refuse(ask, proof.error());
           return;
         }
         v1::Response response;
-        response.mutable_sign_dpop()->set_proof(*std::move(proof));
+        v1::SignDpopResponse& signed_proof = *response.mutable_sign_dpop();
+        signed_proof.set_proof(*std::move(proof));
+        if (for_service) {
+          signed_proof.set_client_attestation(session->client_attestation);
+        }
         Answer(ask, std::move(response));
       });
 }

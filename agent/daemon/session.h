@@ -50,6 +50,7 @@ struct Session {
   int64_t lease_until_mono_ms = 0;
   uint64_t actions = 0;
   uint64_t ledger_index = 0;
+  std::string client_attestation;  // JWT of the service.
   std::string end_reason;
 };
 using SessionPtr = std::shared_ptr<Session>;

@@ -347,6 +347,7 @@ class SessionOpener::Attempt
     session_->ledger_index = answer.ledger_index();
     parts().freshness.OnNonce(answer.epoch_nonce(), answer.epoch_ttl_s(),
                               asked_ms);
+    session_->client_attestation = answer.client_attestation();
     record_.set_client_attestation(answer.client_attestation());
     if (answer.has_proof()) *record_.mutable_proof() = answer.proof();
     parts().disk.Submit(

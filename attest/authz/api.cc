@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include "attest/authz/error_info.h"
+#include "attest/authz/oauth/routes.h"
 #include "attest/authz/tokens.h"
 #include "attest/base/digest.h"
 #include "attest/base/text.h"
@@ -52,6 +53,7 @@ Api::Api(const Service& service, EkAdmission admission)
       authorizer_(service_, findings_),
       requests_(service.config.limits.requests_per_s, 1000),
       enrollments_(service.config.limits.enrollments_per_min, 60'000),
+      status_lists_(service_),
       router_(Routes()),
       admission_(std::make_shared<const EkAdmission>(std::move(admission))) {}
 
@@ -64,7 +66,7 @@ std::vector<Route> Api::Routes() {
   // The JSON mapping spends 4 characters on 3 bytes, and names.
   const auto json = [](size_t size) { return size + size / 2 + 4096; };
   using View = std::string_view;
-  return {
+  std::vector<Route> routes{
       {"POST", "/v1/enrollments", kEvidence, json(kMaxEnrollmentBodySize),
        [this](const Request& request, View) {
          return PostEnrollment(request);
@@ -103,6 +105,10 @@ std::vector<Route> Api::Routes() {
       {"GET", "/healthz", kPublic, 0,
        [this](const Request&, View) { return GetHealth(); }},
   };
+  for (Route& route : OAuthRoutes(service_, status_lists_)) {
+    routes.push_back(std::move(route));
+  }
+  return routes;
 }
 
 size_t Api::MaxBody(std::string_view method, std::string_view path) const {

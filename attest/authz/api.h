@@ -15,6 +15,7 @@
 #include "attest/authz/authorize.h"
 #include "attest/authz/ek_admission.h"
 #include "attest/authz/enroll.h"
+#include "attest/authz/oauth/status_list.h"
 #include "attest/authz/router.h"
 #include "attest/authz/wire.h"
 
@@ -82,6 +83,7 @@ class Api final : public RequestHandler {
   Authorizer authorizer_;
   RateLimiter requests_;
   RateLimiter enrollments_;
+  StatusLists status_lists_;
   const Router router_;
   mutable std::mutex admission_mutex_;
   std::shared_ptr<const EkAdmission> admission_;

@@ -123,7 +123,8 @@ Response Api::PostRevoke(const Request& request, std::string_view id) {
 }
 
 Response Api::GetKeys() const {
-  jose::KeySet keys;
+  // Pinned by agents, and the one that signs what they present to others.
+  jose::KeySet keys = service_.issuer.keys();
   keys.Add(service_.key.public_key());
   Response response = JsonResponse(keys.ToJson());
   response.cache_control = "public, max-age=300";

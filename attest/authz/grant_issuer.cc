@@ -2,7 +2,7 @@
 
 #include "attest/authz/approval.h"
 #include "attest/authz/json_writer.h"
-#include "attest/jose/jws.h"
+#include "attest/authz/oauth/names.h"
 
 namespace countersign::authz {
 namespace {
@@ -10,6 +10,11 @@ namespace {
 constexpr std::string_view kHttpAction = "http:";
 
 std::string Hex(const std::string& bytes) { return ToHex(AsBytes(bytes)); }
+
+std::string StatusListUri(const std::string& issuer, uint64_t ledger_index) {
+  return EndpointUrl(issuer, kStatusPath) + "/" +
+         std::to_string(ledger_index / kStatusListSize);
+}
 
 }  // namespace
 
@@ -27,6 +32,31 @@ TokenSession TokenSessionOf(const v1::SessionBinding& binding,
   return session;
 }
 
+std::string AuthorizationDetails(const TokenAction& action) {
+  const v1::ActionRequest& request = action.request;
+  JsonWriter json;
+  json.BeginArray()
+      .BeginObject()
+      .String("type", kActionDetails)
+      .BeginArray("actions")
+      .String("", request.name())
+      .EndArray()
+      .BeginArray("locations")
+      .String("", request.resource())
+      .EndArray()
+      .String("purpose", request.purpose())
+      .Optional("request_sha256", Hex(request.request_sha256()));
+  if (action.approval != nullptr) WriteApproval(json, *action.approval);
+  json.EndObject().EndArray();
+  return std::move(json).text();
+}
+
+jose::KeySet GrantIssuer::keys() const {
+  jose::KeySet keys;
+  keys.Add(key_.public_key());
+  return keys;
+}
+
 Result<std::string> GrantIssuer::Grant(const TokenSession& session,
                                        const TokenAction& action,
                                        std::string_view jti,
@@ -41,20 +71,7 @@ Result<std::string> GrantIssuer::Grant(const TokenSession& session,
       .BeginObject("act")
       .String("sub", session.client_id)
       .EndObject()
-      .BeginArray("authorization_details")
-      .BeginObject()
-      .String("type", "countersign_action")
-      .BeginArray("actions")
-      .String("", request.name())
-      .EndArray()
-      .BeginArray("locations")
-      .String("", request.resource())
-      .EndArray()
-      .String("purpose", request.purpose())
-      .Optional("request_sha256", Hex(request.request_sha256()));
-  if (action.approval != nullptr) WriteApproval(claims, *action.approval);
-  claims.EndObject()
-      .EndArray()
+      .Raw("authorization_details", AuthorizationDetails(action))
       .BeginObject("cnf")
       .String("jkt", session.jkt)
       .EndObject()
@@ -64,6 +81,12 @@ Result<std::string> GrantIssuer::Grant(const TokenSession& session,
       .Int("iat", action.issued_s)
       .Int("nbf", action.issued_s)
       .Int("exp", expires_s)
+      .BeginObject("status")
+      .BeginObject("status_list")
+      .Int("idx", static_cast<int64_t>(action.ledger_index % kStatusListSize))
+      .String("uri", StatusListUri(issuer_, action.ledger_index))
+      .EndObject()
+      .EndObject()
       .BeginObject("evidence")
       .String("device_id", session.device_id)
       .String("session_binding_digest", session.binding_digest)

@@ -10,6 +10,7 @@
 
 #include "attest/base/bytes.h"
 #include "attest/jose/es256.h"
+#include "attest/jose/jws.h"
 #include "countersign/v1/statements.pb.h"
 
 namespace countersign::authz {
@@ -38,6 +39,12 @@ struct TokenAction {
   const v1::Approval* approval = nullptr;  // That the permit rests on, if any.
 };
 
+// RFC 9396 authorization_details of a permitted action, as the grant has them.
+[[nodiscard]] std::string AuthorizationDetails(const TokenAction& action);
+
+// A grant's place in the status lists: each holds this many.
+inline constexpr uint64_t kStatusListSize = 65'536;
+
 class GrantIssuer {
  public:
   GrantIssuer(const jose::Es256Key& key, std::string issuer,
@@ -47,7 +54,8 @@ class GrantIssuer {
         ledger_origin_(std::move(ledger_origin)) {}
 
   // RFC 9068 access token for request.grant_audience, sender-constrained by
-  // DPoP (RFC 9449), with RFC 9396 authorization_details.
+  // DPoP (RFC 9449), with RFC 9396 authorization_details and its place in a
+  // status list. The same arguments give the same claims.
   [[nodiscard]] Result<std::string> Grant(const TokenSession& session,
                                           const TokenAction& action,
                                           std::string_view jti,
@@ -63,6 +71,14 @@ class GrantIssuer {
   [[nodiscard]] Result<std::string> ClientAttestation(
       const TokenSession& session, const jose::Es256PublicKey& session_key,
       int64_t issued_s, int64_t expires_s) const;
+
+  // Any other token of the service's, for instance a status list.
+  [[nodiscard]] Result<std::string> Sign(std::string_view typ,
+                                         std::string_view claims_json) const {
+    return jose::SignJws(key_, typ, claims_json);
+  }
+  // Whose signatures on these tokens hold now.
+  [[nodiscard]] jose::KeySet keys() const;
 
  private:
   const jose::Es256Key& key_;

@@ -76,6 +76,7 @@ void BuildApp(CLI::App& app, Context& context) {
   AddDevice(app, context);
   AddToken(app, context);
   AddStore(app, context);
+  AddClient(app, context);
   AddAudit(app, context);
   AddSharedFlags(app, context);
 }

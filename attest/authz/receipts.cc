@@ -1,6 +1,7 @@
 #include "attest/authz/receipts.h"
 
 #include "attest/authz/error_info.h"
+#include "attest/authz/grant_life.h"
 #include "attest/base/uri.h"
 #include "attest/jose/claims.h"
 #include "attest/jose/json_object.h"
@@ -44,11 +45,9 @@ Status CheckRequest(const jose::JsonObject& claims,
 
 Result<Receipt> Check(const Service& service,
                       const v1::ReceiptVerifyRequest& request) {
-  jose::KeySet keys;
-  keys.Add(service.key.public_key());
-  CS_ASSIGN_OR_RETURN(
-      const jose::VerifiedJws jws,
-      jose::VerifyJws(request.receipt(), jose::kTypReceipt, keys));
+  CS_ASSIGN_OR_RETURN(const jose::VerifiedJws jws,
+                      jose::VerifyJws(request.receipt(), jose::kTypReceipt,
+                                      service.issuer.keys()));
   CS_ASSIGN_OR_RETURN(
       const jose::CheckedClaims checked,
       jose::CheckClaims(jws.claims_json, {.issuer = service.config.issuer,
@@ -68,20 +67,6 @@ Result<Receipt> Check(const Service& service,
   return receipt;
 }
 
-// Whether `session` could still act: a receipt is not worth more than that.
-Status CheckLive(const Service& service, StoreView& view,
-                 const SessionRow& session) {
-  CS_ASSIGN_OR_RETURN(const StoredDevice device,
-                      FindStoredDevice(service.config, view, session.device_id,
-                                       session.ak_name));
-  if (device.known.out_of_service) return Fail(*device.known.out_of_service);
-  if (session.ended()) return Fail(ErrorCode::kSessionEnded);
-  if (session.expires_ms <= service.clock.NowMs()) {
-    return Fail(ErrorCode::kSessionExpired);
-  }
-  return {};
-}
-
 // Spends the receipt and fills in whose action it was.
 Status Consume(const Service& service, StoreTransaction& transaction,
                const Receipt& receipt, v1::ReceiptVerifyAnswer& answer) {
@@ -96,7 +81,8 @@ Status Consume(const Service& service, StoreTransaction& transaction,
   CS_ASSIGN_OR_RETURN(const auto session,
                       transaction.FindSession(action->session_id));
   if (!session) return Fail(ErrorCode::kStorageCorrupt, "session of an action");
-  CS_RETURN_IF_ERROR(CheckLive(service, transaction, *session));
+  CS_RETURN_IF_ERROR(
+      CheckGrantLive(service, transaction, *session, action->ledger_index));
   answer.set_ledger_index(action->ledger_index);
   answer.set_subject(session->subject);
   return {};

@@ -13,7 +13,7 @@ namespace countersign::authz {
 //                     audience, time
 //   kReceiptMismatch  method, URI or body is another than the receipt's
 //   kReceiptUsed      accepted before
-//   kDeviceRevoked, kAkRetired, kSessionEnded, kSessionExpired   since
+//   as CheckGrantLive      revoked or ended since
 // An answer with `valid` false carries which.
 [[nodiscard]] Result<v1::ReceiptVerifyAnswer> VerifyReceipt(
     const Service& service, const v1::ReceiptVerifyRequest& request);

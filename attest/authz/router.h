@@ -19,7 +19,10 @@ enum class Authentication : uint8_t {
   kEvidence,  // The body proves itself, by a quote or an enrollment token.
   kReceipt,   // The body holds a receipt, which is the credential.
   kEvents,    // The body holds an event token: an answer to evidence gave it.
-  kAdmin,     // "Authorization: Bearer" with an administrator token.
+  // A registered resource server, or the holder of a session key: OAuth's own
+  // forms of authentication, which the handler checks before anything else.
+  kOAuthClient,
+  kAdmin,  // "Authorization: Bearer" with an administrator token.
 };
 
 struct Route {

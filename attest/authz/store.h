@@ -73,6 +73,16 @@ class StoreView {
   [[nodiscard]] virtual Result<std::optional<ActionRow>> FindActionByIndex(
       uint64_t ledger_index) = 0;
 
+  [[nodiscard]] virtual Result<std::optional<ClientRow>> FindClient(
+      std::string_view name) = 0;
+  [[nodiscard]] virtual Result<std::vector<ClientRow>> ListClients() = 0;
+  [[nodiscard]] virtual Result<std::optional<GrantRevocationRow>>
+  FindGrantRevocation(uint64_t ledger_index) = 0;
+  // Those decisions with an index in [first, end) whose grant is worth nothing
+  // any more at `now_ms`: revoked, or its session or device is out.
+  [[nodiscard]] virtual Result<std::vector<uint64_t>> EndedGrants(
+      uint64_t first, uint64_t end, int64_t now_ms) = 0;
+
   [[nodiscard]] virtual Result<std::optional<Bytes>> FindEvidence(
       const Sha256Digest& digest) = 0;
   // Empty if the subject is unknown or its key was erased.
@@ -120,10 +130,14 @@ class StoreTransaction : public StoreView {
 
   [[nodiscard]] virtual Status AddBatch(const BatchRow& row) = 0;
   [[nodiscard]] virtual Status AddAction(const ActionRow& row) = 0;
-  // For what is accepted once: a receipt by its jti, an approval by a name
-  // with a ':' (authz/approval.cc). False if that was consumed before.
+  // For what is accepted once: a receipt by its jti, everything else by a name
+  // with a ':' (authz/approval.cc, authz/oauth). False if that was consumed
+  // before.
   [[nodiscard]] virtual Result<bool> ConsumeOnce(std::string_view name,
                                                  int64_t expires_s) = 0;
+  [[nodiscard]] virtual Status PutClient(const ClientRow& row) = 0;
+  [[nodiscard]] virtual Status PutGrantRevocation(
+      const GrantRevocationRow& row) = 0;
   [[nodiscard]] virtual Status PutEvidence(const Sha256Digest& digest,
                                            ByteSpan bytes) = 0;
   [[nodiscard]] virtual Status PutSubjectKey(std::string_view subject,

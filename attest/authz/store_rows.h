@@ -127,6 +127,24 @@ struct ActionRow {
   uint64_t ledger_index = 0;
 };
 
+// A resource server that may ask about the grants for its audience.
+struct ClientRow {
+  std::string name;
+  std::string audience;
+  // One of the two: of a 32-byte random secret, or a JWK Set.
+  std::optional<Sha256Digest> secret_sha256;
+  std::string jwks;
+  int64_t created_ms = 0;
+  bool revoked = false;
+};
+
+// A grant that was taken back before its time, by the index of its decision.
+struct GrantRevocationRow {
+  uint64_t ledger_index = 0;
+  int64_t revoked_ms = 0;
+  uint64_t revoked_index = 0;
+};
+
 struct LedgerHeadRow {
   uint64_t size = 0;
   Sha256Digest root{};

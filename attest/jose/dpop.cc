@@ -99,7 +99,8 @@ Result<DpopProof> VerifyDpopProof(std::string_view proof,
                       VerifyJwsUnderItsOwnKey(proof, kTypDpop, kMaxDpopSize));
   CS_ASSIGN_OR_RETURN(const JsonObject claims,
                       JsonObject::Parse(jws.claims_json, kMaxDpopSize));
-  DpopProof verified{claims.Text("jti").value_or(""), jws.kid, 0};
+  DpopProof verified{claims.Text("jti").value_or(""), jws.kid, 0,
+                     claims.Text("nonce").value_or("")};
   if (!CheckText(verified.jti, kMaxJtiSize, "jti")) {
     return Refuse("jti is not a short text");
   }

@@ -32,7 +32,8 @@ struct ExpectedDpop {
   std::string uri;           // Of the request as received; query ignored.
   std::string access_token;  // Empty: a proof without token, as for /token.
   std::string jkt;           // cnf.jkt of that token; needed with a token.
-  std::string nonce;         // Empty: none was given out.
+  // Empty: none was given out, or the caller judges DpopProof::nonce.
+  std::string nonce;
   int64_t now_s = 0;
   int64_t max_age_s = 60;
   int64_t max_ahead_s = 30;
@@ -42,6 +43,7 @@ struct DpopProof {
   std::string jti;
   std::string jkt;
   int64_t issued_at_s = 0;
+  std::string nonce;  // As claimed; empty: none.
 };
 
 // Checks `proof` (hostile) as RFC 9449 §4.3 asks. The caller then refuses a

@@ -29,6 +29,10 @@ class KeySet {
   void Add(Es256PublicKey key);
   // Null if there is no such key. Valid until the set changes.
   [[nodiscard]] const Es256PublicKey* Find(std::string_view kid) const;
+  // The only key; null if there are none or several.
+  [[nodiscard]] const Es256PublicKey* Only() const {
+    return keys_.size() == 1 ? &keys_.begin()->second : nullptr;
+  }
   [[nodiscard]] size_t size() const { return keys_.size(); }
   [[nodiscard]] bool empty() const { return keys_.empty(); }
 

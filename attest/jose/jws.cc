@@ -58,8 +58,7 @@ Result<Parts> Split(std::string_view compact, size_t max_size) {
 constexpr std::array<std::string_view, 5> kNeverAllowed{"crit", "b64", "jku",
                                                         "x5u", "x5c"};
 
-Status CheckHeader(const JsonObject& header, KeyHeader key_header,
-                   std::string_view expected_typ) {
+Status CheckAlgorithm(const JsonObject& header, KeyHeader key_header) {
   if (header.Text("alg") != kAlgorithm) {
     return Fail(ErrorCode::kJwsAlgorithm, "alg is not ES256");
   }
@@ -71,6 +70,12 @@ Status CheckHeader(const JsonObject& header, KeyHeader key_header,
   if (key_header == KeyHeader::kKid && header.Has("jwk")) {
     return Fail(ErrorCode::kJwsAlgorithm, "header has jwk");
   }
+  return {};
+}
+
+Status CheckHeader(const JsonObject& header, KeyHeader key_header,
+                   std::string_view expected_typ) {
+  CS_RETURN_IF_ERROR(CheckAlgorithm(header, key_header));
   if (header.Text("typ") != expected_typ) {
     return Fail(ErrorCode::kJwsType, "typ is not " + std::string(expected_typ));
   }
@@ -119,6 +124,25 @@ Result<VerifiedJws> VerifyJws(std::string_view compact,
   const Es256PublicKey* key = keys.Find(header.Text("kid").value_or(""));
   if (key == nullptr) {
     return Fail(ErrorCode::kJwsUnknownKey, "kid names no trusted key");
+  }
+  return Finish(std::move(parts), *key, max_size);
+}
+
+Result<VerifiedJws> VerifyClientAssertion(std::string_view compact,
+                                          const KeySet& keys, size_t max_size) {
+  CS_ASSIGN_OR_RETURN(Parts parts, Split(compact, max_size));
+  CS_ASSIGN_OR_RETURN(const JsonObject header,
+                      JsonObject::Parse(parts.header, max_size));
+  CS_RETURN_IF_ERROR(CheckAlgorithm(header, KeyHeader::kKid));
+  const auto typ = header.Text("typ");
+  if (header.Has("typ") && typ != "JWT" && typ != "client-authentication+jwt") {
+    return Fail(ErrorCode::kJwsType, "typ is not that of an assertion");
+  }
+  const Es256PublicKey* key = header.Has("kid")
+                                  ? keys.Find(header.Text("kid").value_or(""))
+                                  : keys.Only();
+  if (key == nullptr) {
+    return Fail(ErrorCode::kJwsUnknownKey, "kid names no registered key");
   }
   return Finish(std::move(parts), *key, max_size);
 }

@@ -21,6 +21,10 @@ inline constexpr std::string_view kTypAnswer = "countersign-answer+jwt";
 inline constexpr std::string_view kTypDpop = "dpop+jwt";  // RFC 9449
 inline constexpr std::string_view kTypClientAttestation =
     "oauth-client-attestation+jwt";
+inline constexpr std::string_view kTypIntrospection =  // RFC 9701
+    "token-introspection+jwt";
+// draft-ietf-oauth-status-list
+inline constexpr std::string_view kTypStatusList = "statuslist+jwt";
 
 inline constexpr size_t kMaxTokenSize = 16 * 1024;
 
@@ -54,6 +58,13 @@ struct VerifiedJws {
                                             std::string_view expected_typ,
                                             const KeySet& keys,
                                             size_t max_size = kMaxTokenSize);
+
+// As VerifyJws, for the one token that others make for us: a client's
+// assertion (RFC 7523 §3). `typ` may be absent, "JWT" or
+// "client-authentication+jwt", and kid absent if `keys` holds one key.
+[[nodiscard]] Result<VerifiedJws> VerifyClientAssertion(
+    std::string_view compact, const KeySet& keys,
+    size_t max_size = kMaxTokenSize);
 
 // As VerifyJws, except that the header must hold a public `jwk` instead of
 // crit … jwk and kid, and the signature verifies under it. Proves possession

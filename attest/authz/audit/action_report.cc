@@ -7,6 +7,7 @@
 #include "attest/authz/audit/describe.h"
 #include "attest/authz/audit/order_lines.h"
 #include "attest/authz/audit/trail.h"
+#include "attest/authz/audit/use_line.h"
 #include "attest/authz/decision_request.h"
 #include "attest/authz/ek_admission.h"
 #include "attest/authz/json_writer.h"
@@ -343,6 +344,8 @@ class Reporter {
                   std::to_string(life_s) + " s at most",
               "its id and end stand in the decision's entry; at most " +
                   std::to_string(kMaxGrantTtlS) + " s are allowed"));
+    Then(history_ ? UseLine(*history_, decision_entry_)
+                  : Lost("use", "uses of the grant", history_.error()));
   }
 
   void DescribeCheckpoint() {

@@ -22,6 +22,16 @@ bool Mentions(ByteSpan entry, const std::string& id) {
 void Note(const HistoryQuery& query, ProvenEntry proven,
           DeviceHistory* history) {
   const v1::LedgerEntry& entry = proven.entry;
+  // Of a grant, and not of the device or the session that it was made for.
+  const bool of_grant =
+      entry.kind() == v1::ENTRY_KIND_REPORT ||
+      (entry.kind() == v1::ENTRY_KIND_REVOCATION && !entry.grant_jti().empty());
+  if (of_grant) {
+    if (!query.grant_jti.empty() && entry.grant_jti() == query.grant_jti) {
+      history->uses.push_back(std::move(proven));
+    }
+    return;
+  }
   switch (entry.kind()) {
     case v1::ENTRY_KIND_ENROLLMENT:
       history->enrollments.push_back(std::move(proven));

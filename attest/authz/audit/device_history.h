@@ -29,6 +29,7 @@ struct HistoryQuery {
   // Empty: no session. It is that of another device if someone pretends so.
   std::string session_id;
   std::string session_device_id;
+  std::string grant_jti;  // Empty: no grant.
 };
 
 struct DeviceHistory {
@@ -37,6 +38,8 @@ struct DeviceHistory {
   std::vector<ProvenEntry> enrollments;
   std::optional<ProvenEntry> session_end;  // The first.
   std::optional<ProvenEntry> revocation;   // Of device_id; the first.
+  // Reports of use and the revocation of the grant alone, in order.
+  std::vector<ProvenEntry> uses;
   // The last entry that is missing, or not the one in the tree, and so may
   // have been any of these.
   std::optional<uint64_t> unproven;

@@ -103,7 +103,8 @@ Result<DeviceHistory> TrailReader::History(
     const std::optional<ProvenEntry>& session) const {
   HistoryQuery query{.device_id = decision.entry.device_id(),
                      .session_id = {},
-                     .session_device_id = {}};
+                     .session_device_id = {},
+                     .grant_jti = decision.entry.grant_jti()};
   if (session) {
     query.session_id = session->entry.session_id();
     query.session_device_id = session->entry.device_id();

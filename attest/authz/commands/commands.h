@@ -34,6 +34,7 @@ void AddServe(CLI::App& app, Context& context);
 void AddDevice(CLI::App& app, Context& context);
 void AddToken(CLI::App& app, Context& context);
 void AddStore(CLI::App& app, Context& context);
+void AddClient(CLI::App& app, Context& context);
 void AddAudit(CLI::App& app, Context& context);
 
 }  // namespace countersign::authz

@@ -119,8 +119,19 @@ CREATE INDEX sessions_ended_of_device ON sessions(device_id, end_index)
   WHERE end_reason <> '';
 )sql";
 
+// Resource servers, and grants that were revoked (oauth/).
+inline constexpr char kGrants[] = R"sql(
+CREATE TABLE oauth_clients(
+  name TEXT PRIMARY KEY, audience TEXT NOT NULL, secret_sha256 BLOB,
+  jwks TEXT NOT NULL, created_ms INTEGER NOT NULL,
+  revoked INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE grant_revocations(
+  ledger_index INTEGER PRIMARY KEY, revoked_ms INTEGER NOT NULL,
+  revoked_index INTEGER NOT NULL) STRICT;
+)sql";
+
 inline constexpr const char* kVersion1[] = {kFirstTables};
-inline constexpr const char* kVersion2[] = {kConsumed, kEndedSessions};
+inline constexpr const char* kVersion2[] = {kConsumed, kEndedSessions, kGrants};
 
 inline constexpr std::span<const char* const> kVersions[] = {kVersion1,
                                                              kVersion2};

@@ -73,6 +73,18 @@ class SqlUnit final : public StoreTransaction {
   [[nodiscard]] Result<bool> ConsumeOnce(std::string_view name,
                                          int64_t expires_s) override;
 
+  // sql_unit_grants.cc
+  [[nodiscard]] Result<std::optional<ClientRow>> FindClient(
+      std::string_view name) override;
+  [[nodiscard]] Result<std::vector<ClientRow>> ListClients() override;
+  [[nodiscard]] Result<std::optional<GrantRevocationRow>> FindGrantRevocation(
+      uint64_t ledger_index) override;
+  [[nodiscard]] Result<std::vector<uint64_t>> EndedGrants(
+      uint64_t first, uint64_t end, int64_t now_ms) override;
+  [[nodiscard]] Status PutClient(const ClientRow& row) override;
+  [[nodiscard]] Status PutGrantRevocation(
+      const GrantRevocationRow& row) override;
+
   // sql_unit_ledger.cc
   [[nodiscard]] Result<std::optional<Bytes>> FindEvidence(
       const Sha256Digest& digest) override;

@@ -251,6 +251,40 @@ TEST_F(DaemonTest, SignsDpopForItsGrantAndNoOtherPlace) {
   EXPECT_FALSE(client_->Call(ask, seconds(5)).has_value());
 }
 
+// A client that fetches its grant itself (RFC 8693) proves possession to the
+// service's own endpoints, and to no other server's.
+TEST_F(DaemonTest, SignsDpopWithoutAGrantForTheServiceAlone) {
+  v1::Request ask;
+  v1::SignDpopRequest& sign = *ask.mutable_sign_dpop();
+  sign.set_session_id(session_);
+  sign.set_method("POST");
+  sign.set_server_nonce("a nonce");
+  for (const char* endpoint : {"/oauth/token", "/oauth/revoke"}) {
+    sign.set_uri(std::string(TestService::kIssuer) + endpoint);
+    const auto answer = client_->Call(ask, seconds(5));
+    ASSERT_TRUE(Succeeds(answer));
+    jose::ExpectedDpop expected;
+    expected.method = "POST";
+    expected.uri = sign.uri();
+    expected.jkt = rig_.service.last_binding().pop_jkt();
+    expected.nonce = "a nonce";
+    expected.now_s = rig_.clock.NowMs() / 1000;
+    EXPECT_TRUE(
+        Succeeds(jose::VerifyDpopProof(answer->sign_dpop().proof(), expected)));
+    EXPECT_FALSE(answer->sign_dpop().client_attestation().empty());
+  }
+  for (const char* uri :
+       {"https://api.test/oauth/token", "https://authz.test.evil/oauth/token",
+        "https://authz.test/oauth/tokens", "https://authz.test/",
+        "http://authz.test/oauth/token", "https://authz.test/oauth/token/../x",
+        "https://authz.test:444/oauth/token", ""}) {
+    sign.set_uri(uri);
+    EXPECT_TRUE(
+        FailsWith(client_->Call(ask, seconds(5)), ErrorCode::kForeignAudience))
+        << uri;
+  }
+}
+
 TEST_F(DaemonTest, RefusesTheGrantOfAnotherSession) {
   const auto answer = rig_.Authorize(*client_, session_);
   ASSERT_TRUE(Succeeds(answer));
@@ -378,8 +412,8 @@ TEST_F(DaemonTest, KeepsASessionKeyInTheTpmWhereAsked) {
   EXPECT_EQ(rig_.service.last_binding().pop_key_name().size(), 34u);
   v1::Request ask;
   ask.mutable_sign_dpop()->set_session_id(*session);
-  ask.mutable_sign_dpop()->set_method("GET");
-  ask.mutable_sign_dpop()->set_uri("https://api.test/");
+  ask.mutable_sign_dpop()->set_method("POST");
+  ask.mutable_sign_dpop()->set_uri("https://authz.test/oauth/token");
   EXPECT_TRUE(Succeeds(client_->Call(ask, seconds(5))));
 }
 

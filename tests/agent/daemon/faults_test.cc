@@ -36,8 +36,8 @@ class FaultsTest : public testing::Test {
   Result<v1::Response> SignDpop() {
     v1::Request ask;
     ask.mutable_sign_dpop()->set_session_id(session_);
-    ask.mutable_sign_dpop()->set_method("GET");
-    ask.mutable_sign_dpop()->set_uri("https://api.test/");
+    ask.mutable_sign_dpop()->set_method("POST");
+    ask.mutable_sign_dpop()->set_uri("https://authz.test/oauth/token");
     return client_->Call(std::move(ask), seconds(20));
   }
   // The cause has ended: new actions are granted again.

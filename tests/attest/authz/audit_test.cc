@@ -101,6 +101,9 @@ TEST_F(AuditTest, GivesTheThreeAnswersOfAPermit) {
                           "revocation", "policy", "grant", "checkpoint"}) {
     EXPECT_EQ(lines.at(key).mark, Mark::kOk) << key;
   }
+  // No server has said that it was used.
+  EXPECT_EQ(lines.at("use").mark, Mark::kAbsent);
+  EXPECT_EQ(lines.at("use").fact, "granted, use unreported");
   // The same action by its digest.
   EXPECT_EQ(Report(report->action_digest)->ledger_index,
             decision.ledger_index());

@@ -223,5 +223,31 @@ TEST_F(JwsTest, RejectsAnIntroducedKeyThatIsNoneOrNotPublicOrNotTheSigner) {
             ErrorCode::kJwsAlgorithm);
 }
 
+// RFC 7523 leaves typ and kid open; nothing else is.
+TEST_F(JwsTest, VerifiesAClientsAssertion) {
+  const std::string kid = R"(,"kid":")" + key_.kid() + R"(")";
+  const auto code = [&](const std::string& rest) {
+    const auto verified =
+        VerifyClientAssertion(Forge(R"({"alg":"ES256")" + rest + "}"), keys_);
+    return verified ? ErrorCode{} : verified.error().code;
+  };
+  for (const std::string& typ :
+       {std::string(), std::string(R"(,"typ":"JWT")"),
+        std::string(R"(,"typ":"client-authentication+jwt")")}) {
+    EXPECT_EQ(code(typ + kid), ErrorCode{}) << typ;
+    EXPECT_EQ(code(typ), ErrorCode{}) << typ;  // There is one key.
+  }
+  EXPECT_EQ(code(R"(,"typ":"at+jwt")" + kid), ErrorCode::kJwsType);
+  EXPECT_EQ(code(R"(,"typ":1)" + kid), ErrorCode::kJwsType);
+  EXPECT_EQ(code(R"(,"kid":"other")"), ErrorCode::kJwsUnknownKey);
+  EXPECT_EQ(code(R"(,"crit":[])" + kid), ErrorCode::kJwsAlgorithm);
+  const std::string none = Part(R"({"alg":"none"})") + "." + Part(kClaims);
+  EXPECT_FALSE(VerifyClientAssertion(none + ".AA", keys_).has_value());
+
+  keys_.Add(Es256Key::Generate().value().public_key());
+  EXPECT_EQ(code(""), ErrorCode::kJwsUnknownKey);  // Which of the two?
+  EXPECT_EQ(code(kid), ErrorCode{});
+}
+
 }  // namespace
 }  // namespace countersign::jose
