@@ -11,7 +11,7 @@
 
 #include <string>
 
-#include "attest/authz/policy.h"
+#include "attest/authz/policy/policy.h"
 #include "countersign/v1/evidence.pb.h"
 #include "countersign/v1/statements.pb.h"
 

@@ -9,7 +9,7 @@
 #include "attest/authz/epoch.h"
 #include "attest/authz/grant_issuer.h"
 #include "attest/authz/ledger_writer.h"
-#include "attest/authz/policy_holder.h"
+#include "attest/authz/policy/policy_holder.h"
 #include "attest/authz/store.h"
 #include "attest/base/clock.h"
 #include "attest/verifier/known_device.h"

@@ -4,7 +4,7 @@
 #ifndef COUNTERSIGN_ATTEST_AUTHZ_SESSION_FACTS_H_
 #define COUNTERSIGN_ATTEST_AUTHZ_SESSION_FACTS_H_
 
-#include "attest/authz/policy.h"
+#include "attest/authz/policy/policy.h"
 #include "countersign/v1/evidence.pb.h"
 #include "countersign/v1/statements.pb.h"
 

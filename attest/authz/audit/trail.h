@@ -9,7 +9,7 @@
 
 #include "attest/authz/audit/device_history.h"
 #include "attest/authz/config.h"
-#include "attest/authz/policy.h"
+#include "attest/authz/policy/policy.h"
 #include "attest/authz/store.h"
 #include "attest/ledger/checkpoint.h"
 #include "attest/verifier/appraise.h"

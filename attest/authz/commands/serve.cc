@@ -13,7 +13,7 @@
 
 #include "attest/authz/api.h"
 #include "attest/authz/commands/commands.h"
-#include "attest/authz/policy_record.h"
+#include "attest/authz/policy/policy_record.h"
 
 namespace countersign::authz {
 namespace {

@@ -1,4 +1,4 @@
-#include "attest/authz/policy.h"
+#include "attest/authz/policy/policy.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 
 #include "attest/authz/config.h"
 #include "attest/authz/decision_request.h"
-#include "attest/authz/policy_holder.h"
+#include "attest/authz/policy/policy_holder.h"
 #include "attest/authz/session_facts.h"
 #include "attest/base/digest.h"
 #include "attest/base/json_guard.h"

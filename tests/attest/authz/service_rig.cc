@@ -8,7 +8,7 @@
 
 #include "attest/authz/bind_session.h"
 #include "attest/authz/challenge_store.h"
-#include "attest/authz/policy_record.h"
+#include "attest/authz/policy/policy_record.h"
 #include "attest/authz/tokens.h"
 #include "attest/statement/merkle.h"
 

@@ -1,8 +1,8 @@
-#include "attest/authz/policy.h"
+#include "attest/authz/policy/policy.h"
 
 #include <algorithm>
 
-#include "attest/authz/policy_rule.h"
+#include "attest/authz/policy/policy_rule.h"
 #include "attest/base/digest.h"
 
 namespace countersign::authz {

@@ -1,12 +1,12 @@
 // One rule as read from the file. Shared by policy.cc and policy_parse.cc.
-#ifndef COUNTERSIGN_ATTEST_AUTHZ_POLICY_RULE_H_
-#define COUNTERSIGN_ATTEST_AUTHZ_POLICY_RULE_H_
+#ifndef COUNTERSIGN_ATTEST_AUTHZ_POLICY_POLICY_RULE_H_
+#define COUNTERSIGN_ATTEST_AUTHZ_POLICY_POLICY_RULE_H_
 
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "attest/authz/policy.h"
+#include "attest/authz/policy/policy.h"
 
 namespace countersign::authz {
 
@@ -39,4 +39,4 @@ struct Policy::Rule {
 
 }  // namespace countersign::authz
 
-#endif  // COUNTERSIGN_ATTEST_AUTHZ_POLICY_RULE_H_
+#endif  // COUNTERSIGN_ATTEST_AUTHZ_POLICY_POLICY_RULE_H_

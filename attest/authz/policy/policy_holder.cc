@@ -1,4 +1,4 @@
-#include "attest/authz/policy_holder.h"
+#include "attest/authz/policy/policy_holder.h"
 
 #include <sys/stat.h>
 

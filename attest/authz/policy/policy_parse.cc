@@ -1,6 +1,6 @@
 #include <set>
 
-#include "attest/authz/policy_rule.h"
+#include "attest/authz/policy/policy_rule.h"
 #include "attest/authz/toml_reader.h"
 
 namespace countersign::authz {

@@ -45,8 +45,8 @@
 // same-user-spoofable or worse) is never the sole ground of a permit: if all
 // user and workload facts that a permit rule names are such, it is skipped (and
 // one that wants an approval denies).
-#ifndef COUNTERSIGN_ATTEST_AUTHZ_POLICY_H_
-#define COUNTERSIGN_ATTEST_AUTHZ_POLICY_H_
+#ifndef COUNTERSIGN_ATTEST_AUTHZ_POLICY_POLICY_H_
+#define COUNTERSIGN_ATTEST_AUTHZ_POLICY_POLICY_H_
 
 #include <cstdint>
 #include <map>
@@ -152,4 +152,4 @@ class Policy {
 
 }  // namespace countersign::authz
 
-#endif  // COUNTERSIGN_ATTEST_AUTHZ_POLICY_H_
+#endif  // COUNTERSIGN_ATTEST_AUTHZ_POLICY_POLICY_H_
