@@ -75,6 +75,7 @@ void BuildApp(CLI::App& app, Context& context) {
   AddDevice(app, context);
   AddToken(app, context);
   AddAudit(app, context);
+  AddPolicy(app, context);
   AddSharedFlags(app, context);
 }
 

@@ -16,8 +16,15 @@ namespace countersign::authz {
 
 // A fact without an observation is kClaimed; a SPIFFE ID without one rests on
 // the executable that it was made from.
+// `pcr_digest` is what the session's quote showed.
 [[nodiscard]] SessionFacts FactsOf(const v1::SessionBinding& binding,
-                                   const v1::DeviceRecord& device);
+                                   const v1::DeviceRecord& device,
+                                   ByteSpan pcr_digest);
+
+// What `request` asks for; time, age and count are for the caller to add.
+[[nodiscard]] ActionFacts FactsOfAction(const v1::ActionRequest& request,
+                                        const v1::Approval& approval,
+                                        const SessionFacts& session);
 
 // Checks the texts of a quoted binding that is about to be kept and shown:
 // kMalformedStatement naming the field that is too long, not UTF-8 or holds

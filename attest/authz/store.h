@@ -64,6 +64,9 @@ class StoreView {
   [[nodiscard]] virtual Result<std::optional<ActionRow>> FindActionByIndex(
       uint64_t ledger_index) = 0;
 
+  [[nodiscard]] virtual Result<std::optional<TaskRow>> FindTask(
+      ByteSpan session_id, std::string_view task_id) = 0;
+
   [[nodiscard]] virtual Result<std::optional<Bytes>> FindEvidence(
       const Sha256Digest& digest) = 0;
   // Empty if the subject is unknown or its key was erased.
@@ -111,6 +114,7 @@ class StoreTransaction : public StoreView {
 
   [[nodiscard]] virtual Status AddBatch(const BatchRow& row) = 0;
   [[nodiscard]] virtual Status AddAction(const ActionRow& row) = 0;
+  [[nodiscard]] virtual Status PutTask(const TaskRow& row) = 0;
   // For what is accepted once: a receipt by its jti, an approval by a name
   // with a ':' (authz/approval.cc). False if that was consumed before.
   [[nodiscard]] virtual Result<bool> ConsumeOnce(std::string_view name,

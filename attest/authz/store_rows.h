@@ -127,6 +127,13 @@ struct ActionRow {
   uint64_t ledger_index = 0;
 };
 
+// How much a task of a session has done.
+struct TaskRow {
+  Bytes session_id;
+  std::string task_id;   // As the client named it; may be empty.
+  uint64_t actions = 0;  // That were permitted.
+};
+
 struct LedgerHeadRow {
   uint64_t size = 0;
   Sha256Digest root{};

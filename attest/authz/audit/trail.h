@@ -70,6 +70,7 @@ class TrailReader {
   struct JudgedBatch {
     Enrolled enrolled;
     verifier::AppraisedBatch batch;
+    v1::DecisionRecord decided;  // As it was kept; shown by nothing.
   };
   [[nodiscard]] Result<JudgedBatch> Batch(const ProvenEntry& decision,
                                           const DeviceHistory& history) const;

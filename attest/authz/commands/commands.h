@@ -33,6 +33,7 @@ void AddServe(CLI::App& app, Context& context);
 void AddDevice(CLI::App& app, Context& context);
 void AddToken(CLI::App& app, Context& context);
 void AddAudit(CLI::App& app, Context& context);
+void AddPolicy(CLI::App& app, Context& context);
 
 }  // namespace countersign::authz
 

@@ -58,6 +58,11 @@ class Server {
     CS_ASSIGN_OR_RETURN(policy_, PolicyHolder::Load(config.policy));
     CS_RETURN_IF_ERROR(RecordPolicy(installation_.store(),
                                     installation_.ledger(), *policy_->Get()));
+    if (!config.decision_point.url.empty()) {
+      CS_ASSIGN_OR_RETURN(
+          decision_point_,
+          DecisionPoint::Create(config.decision_point, installation_.clock()));
+    }
     CS_ASSIGN_OR_RETURN(Secret epoch_key, installation_.EpochKey());
     epochs_.emplace(std::move(epoch_key), config.sessions.epoch_ttl_s);
     issuer_.emplace(installation_.keys().service, config.issuer,
@@ -65,7 +70,7 @@ class Server {
     CS_ASSIGN_OR_RETURN(EkAdmission admission,
                         EkAdmission::Load(config.enrollment));
     api_.emplace(Service{config, installation_.store(), installation_.ledger(),
-                         *policy_, *epochs_, *issuer_,
+                         *policy_, decision_point_.get(), *epochs_, *issuer_,
                          installation_.keys().service, installation_.clock()},
                  std::move(admission));
     CS_ASSIGN_OR_RETURN(TlsContext tls, LoadTls());
@@ -129,6 +134,7 @@ class Server {
 
   Installation& installation_;
   std::unique_ptr<PolicyHolder> policy_;
+  std::unique_ptr<DecisionPoint> decision_point_;
   std::optional<EpochNonces> epochs_;
   std::optional<GrantIssuer> issuer_;
   std::optional<Api> api_;

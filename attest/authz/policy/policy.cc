@@ -3,90 +3,59 @@
 #include <algorithm>
 
 #include "attest/authz/policy/policy_rule.h"
+#include "attest/authz/policy/rule_index.h"
 #include "attest/base/digest.h"
 
 namespace countersign::authz {
 namespace {
 
-bool AnyGlob(const Patterns& patterns, std::string_view text) {
-  return patterns.empty() ||
-         std::ranges::any_of(patterns, [text](const std::string& pattern) {
-           return GlobMatches(pattern, text);
-         });
-}
-
-bool AnyEqual(const Patterns& values, std::string_view text) {
-  return values.empty() || std::ranges::find(values, text) != values.end();
-}
-
-// Collects the graded facts that a rule names, and whether all of them match.
-class Grounds {
- public:
-  explicit Grounds(Strength weakest) : weakest_(weakest) {}
-
-  void Match(const Patterns& patterns, const Fact& fact, bool exact = false) {
-    if (patterns.empty()) return;
-    named_ = true;
-    strongest_ = std::min(strongest_, fact.strength);
-    const bool hit = !fact.value.empty() && fact.strength <= weakest_ &&
-                     (exact ? AnyEqual(patterns, fact.value)
-                            : AnyGlob(patterns, fact.value));
-    matched_ = matched_ && hit;
-  }
-  // A rule that is about the user judges its facts at any grade.
-  void set_weakest(Strength weakest) { weakest_ = weakest; }
-
-  [[nodiscard]] bool matched() const { return matched_; }
-  // All that the rule stands on could have been made up by any process of the
-  // same user.
-  [[nodiscard]] bool only_spoofable() const {
-    return named_ && strongest_ >= Strength::kSameUserSpoofable;
-  }
-
- private:
-  Strength weakest_;
-  bool named_ = false;
-  bool matched_ = true;
-  Strength strongest_ = Strength::kClaimed;
-};
-
-// What allows something must be what the kernel vouches for, unless the rule
-// says that less will do; what restricts takes the least hint.
-enum class Effect : uint8_t { kAllows, kRestricts };
-
-bool SessionMatches(const Policy::Rule& rule, const SessionFacts& session,
-                    Effect effect) {
-  if (!AnyEqual(rule.user.verification, session.verification) ||
-      !AnyEqual(rule.ek_class, session.ek_class)) {
-    return false;
-  }
-  const bool allows = effect == Effect::kAllows;
-  Grounds grounds(allows ? rule.workload.grade.value_or(Strength::kKernel)
-                         : Strength::kClaimed);
-  grounds.Match(rule.workload.spiffe_id, session.spiffe_id);
-  grounds.Match(rule.workload.executable, session.executable);
-  grounds.Match(rule.workload.executable_sha256, session.executable_sha256,
-                /*exact=*/true);
-  grounds.Match(rule.workload.unit, session.unit);
-  grounds.set_weakest(Strength::kClaimed);
-  // The uid is what makes a subject on its device.
-  grounds.Match(rule.user.subject, {session.subject, session.uid.strength});
-  grounds.Match(rule.user.os_name, session.os_name);
-  grounds.Match(rule.user.uid, session.uid, /*exact=*/true);
-  if (!grounds.matched()) return false;
-  return !allows || !grounds.only_spoofable();
-}
-
-bool ActionMatches(const Policy::Rule& rule, const ActionFacts& action) {
-  return AnyGlob(rule.action, action.name) &&
-         AnyGlob(rule.resource, action.resource) &&
-         AnyGlob(rule.purpose, action.purpose);
-}
-
 bool AudienceAllowed(const Policy::Rule& rule, const ActionFacts& action) {
   if (action.audience.empty()) return true;
-  if (!rule.audiences.empty()) return AnyGlob(rule.audiences, action.audience);
+  if (!rule.audiences.empty()) {
+    return std::ranges::any_of(rule.audiences, [&](const std::string& glob) {
+      return GlobMatches(glob, action.audience);
+    });
+  }
   return action.audience == OriginOf(action.resource);
+}
+
+// What `rule` makes of the action, or nothing if it does not match.
+std::optional<PolicyDecision> DecideBy(const Policy::Rule& rule,
+                                       const SessionFacts& session,
+                                       const ActionFacts& action,
+                                       Mismatch* why) {
+  if (!ActionMatches(rule, action, why)) return std::nullopt;
+  const bool allows = rule.outcome != Outcome::kDeny &&
+                      SessionMatches(rule, session, Effect::kAllows, why);
+  // Whoever makes their own program less certain must not slip past a rule
+  // that asks for more, to one that asks for less.
+  const bool restricts = !allows && rule.outcome != Outcome::kPermit &&
+                         SessionMatches(rule, session, Effect::kRestricts, why);
+  if (!allows && !restricts) return std::nullopt;
+  PolicyDecision decision;
+  decision.rule = rule.name;
+  if (!allows) return decision;
+  if (!AudienceAllowed(rule, action)) {
+    decision.reason = ErrorCode::kAudienceNotAllowed;
+    return decision;
+  }
+  if (rule.max_actions_per_task != 0 &&
+      action.task_actions >= rule.max_actions_per_task) {
+    decision.reason = ErrorCode::kTaskLimit;
+    return decision;
+  }
+  const bool asks = rule.outcome == Outcome::kApprovalRequired;
+  if (asks) decision.approval = rule.approval;
+  // A grade is never a stand-in for another one.
+  if (asks && action.approval != rule.approval) {
+    decision.outcome = Outcome::kApprovalRequired;
+    decision.reason = ErrorCode::kApprovalRequired;
+  } else {
+    decision.outcome = Outcome::kPermit;
+    decision.grant_ttl_s = rule.grant_ttl_s;
+    decision.max_actions_per_task = rule.max_actions_per_task;
+  }
+  return decision;
 }
 
 }  // namespace
@@ -124,6 +93,22 @@ std::string_view OriginOf(std::string_view uri) {
   return origin.size() == scheme + 3 ? std::string_view{} : origin;
 }
 
+std::string_view Name(Strength strength) {
+  switch (strength) {
+    case Strength::kVerifiedByService:
+      return "verified-by-service";
+    case Strength::kKernel:
+      return "kernel";
+    case Strength::kOsService:
+      return "os-service";
+    case Strength::kSameUserSpoofable:
+      return "same-user-spoofable";
+    case Strength::kClaimed:
+      break;
+  }
+  return "claimed";
+}
+
 std::string_view Name(Outcome outcome) {
   switch (outcome) {
     case Outcome::kPermit:
@@ -145,53 +130,46 @@ Result<std::shared_ptr<const Policy>> Policy::Parse(std::string_view text,
                                                     std::string_view source) {
   if (text.size() > kMaxPolicySize) {
     return Fail(ErrorCode::kConfigInvalid,
-                std::string(source) + ":1: larger than 256 KiB");
+                std::string(source) + ":1: larger than 4 MiB");
   }
   CS_ASSIGN_OR_RETURN(auto rules, ParseRules(text, source));
   std::shared_ptr<Policy> policy(new Policy);
   policy->text_ = text;
   policy->version_ = ToHex(Sha256(AsBytes(text)));
   policy->rules_ = std::move(rules);
+  policy->index_ = std::make_unique<RuleIndex>(policy->rules_);
   return policy;
 }
 
 PolicyDecision Policy::Decide(const SessionFacts& session,
                               const ActionFacts& action) const {
-  PolicyDecision decision;
-  for (const Rule& rule : rules_) {
-    if (!ActionMatches(rule, action)) continue;
-    const bool allows = rule.outcome != Outcome::kDeny &&
-                        SessionMatches(rule, session, Effect::kAllows);
-    // Whoever makes their own program less certain must not slip past a rule
-    // that asks for more, to one that asks for less.
-    const bool restricts = rule.outcome != Outcome::kPermit &&
-                           SessionMatches(rule, session, Effect::kRestricts);
-    if (!allows && !restricts) continue;
-    decision.rule = rule.name;
-    if (!allows) return decision;
-    if (!AudienceAllowed(rule, action)) {
-      decision.reason = ErrorCode::kAudienceNotAllowed;
-      return decision;
+  RuleIndex::Walk candidates(*index_, session, action);
+  while (const auto rule = candidates.Next()) {
+    if (auto decision = DecideBy(rules_[*rule], session, action, nullptr)) {
+      return *std::move(decision);
     }
-    const bool asks = rule.outcome == Outcome::kApprovalRequired;
-    if (asks) decision.approval = rule.approval;
-    // A grade is never a stand-in for another one.
-    if (asks && action.approval != rule.approval) {
-      decision.outcome = Outcome::kApprovalRequired;
-      decision.reason = ErrorCode::kApprovalRequired;
-    } else {
-      decision.outcome = Outcome::kPermit;
-      decision.grant_ttl_s = rule.grant_ttl_s;
-    }
-    return decision;
   }
-  return decision;
+  return {};
+}
+
+Explanation Policy::Explain(const SessionFacts& session,
+                            const ActionFacts& action) const {
+  Explanation explanation;
+  for (const Rule& rule : rules_) {
+    Mismatch why;
+    if (auto decision = DecideBy(rule, session, action, &why)) {
+      explanation.decision = *std::move(decision);
+      return explanation;
+    }
+    explanation.passed_over.push_back({rule.name, std::move(why)});
+  }
+  return explanation;
 }
 
 bool Policy::MayOpenSession(const SessionFacts& session) const {
   return std::ranges::any_of(rules_, [&session](const Rule& rule) {
     return rule.outcome != Outcome::kDeny &&
-           SessionMatches(rule, session, Effect::kAllows);
+           SessionMatches(rule, session, Effect::kAllows, nullptr);
   });
 }
 

@@ -1,4 +1,5 @@
-// One rule as read from the file. Shared by policy.cc and policy_parse.cc.
+// One rule as read from the file, and whether it matches. Shared by the
+// sources of this folder.
 #ifndef COUNTERSIGN_ATTEST_AUTHZ_POLICY_POLICY_RULE_H_
 #define COUNTERSIGN_ATTEST_AUTHZ_POLICY_POLICY_RULE_H_
 
@@ -22,20 +23,41 @@ struct Policy::Rule {
   Patterns audiences;
   int64_t grant_ttl_s = kMaxGrantTtlS;
   std::string approval = "webauthn";
+  uint64_t max_actions_per_task = 0;  // 0: no limit.
 
   struct {
-    Patterns subject, os_name, uid, verification;
+    Patterns subject, os_name, uid, verification, groups, acr;
   } user;
   struct {
     Patterns spiffe_id, executable, executable_sha256, unit;
     std::optional<Strength> grade;  // Weakest that will do, if it is said.
   } workload;
-  Patterns ek_class;
+  struct {
+    Patterns ek_class, ek_trust, boot, pcr_digest;
+  } device;
+  struct {
+    Patterns weekday;
+    int from_minute = 0;         // Of the day, in UTC.
+    int until_minute = 24 * 60;  // Past it no more. Before `from`: tomorrow's.
+    int64_t max_session_age_s = 0;  // 0: any.
+  } when;
 };
 
 // Reads the rules of `text`; see Policy::Parse.
 [[nodiscard]] Result<std::vector<Policy::Rule>> ParseRules(
     std::string_view text, std::string_view source);
+
+// What allows something must be what the kernel vouches for, unless the rule
+// says that less will do; what restricts takes the least hint.
+enum class Effect : uint8_t { kAllows, kRestricts };
+
+// The conditions of a rule, those on the action first. If one does not hold
+// and `why` is given, `why` says which.
+[[nodiscard]] bool ActionMatches(const Policy::Rule& rule,
+                                 const ActionFacts& action, Mismatch* why);
+[[nodiscard]] bool SessionMatches(const Policy::Rule& rule,
+                                  const SessionFacts& session, Effect effect,
+                                  Mismatch* why);
 
 }  // namespace countersign::authz
 

@@ -74,6 +74,9 @@ CREATE TABLE actions(
   ledger_index INTEGER NOT NULL UNIQUE,
   PRIMARY KEY(batch, leaf_index)) STRICT, WITHOUT ROWID;
 CREATE INDEX actions_by_digest ON actions(digest, ledger_index);
+CREATE TABLE tasks(
+  session_id BLOB NOT NULL, task_id TEXT NOT NULL, actions INTEGER NOT NULL,
+  PRIMARY KEY(session_id, task_id)) STRICT, WITHOUT ROWID;
 CREATE TABLE receipts(
   jti TEXT PRIMARY KEY, expires_s INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE INDEX receipts_by_expiry ON receipts(expires_s);

@@ -69,6 +69,11 @@ class SqliteUnit final : public StoreTransaction {
   [[nodiscard]] Result<bool> ConsumeOnce(std::string_view name,
                                          int64_t expires_s) override;
 
+  // sqlite_unit_tasks.cc
+  [[nodiscard]] Result<std::optional<TaskRow>> FindTask(
+      ByteSpan session_id, std::string_view task_id) override;
+  [[nodiscard]] Status PutTask(const TaskRow& row) override;
+
   // sqlite_unit_ledger.cc
   [[nodiscard]] Result<std::optional<Bytes>> FindEvidence(
       const Sha256Digest& digest) override;

@@ -71,6 +71,7 @@ struct RigOptions {
   std::vector<std::pair<std::string, Bytes>> ek_roots = {};  // File name, DER.
   std::string allow_list = {};
   bool require_channel_binding = true;
+  Decider* decision_point = nullptr;  // Outlives the rig.
 };
 
 class ServiceRig {
