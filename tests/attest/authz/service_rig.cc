@@ -118,7 +118,8 @@ ServiceRig::ServiceRig(const RigOptions& options)
   SetRules(options.rules);
   issuer = std::make_unique<GrantIssuer>(service_key, config.issuer,
                                          config.ledger_origin);
-  service.reset(new Service{config, *store, *ledger, *policy, options.decision_point, epochs, *issuer,
+  service.reset(new Service{config, *store, *ledger, *policy,
+                            options.decision_point, epochs, *issuer,
                             service_key, clock});
   admission =
       std::make_unique<EkAdmission>(Must(EkAdmission::Load(config.enrollment)));
