@@ -111,6 +111,7 @@ class DaemonImpl final : public Daemon {
   Freshness freshness_;
   QuoteOrder order_;
   Batcher batcher_;
+  ServiceEvents events_;
   SessionOpener opener_;
   Enroller enroller_;
   Doctor doctor_;
@@ -137,9 +138,12 @@ DaemonImpl::DaemonImpl(const Machine& machine, const AgentConfig& config,
                {machine.clock, tpm_, disk_, journal_, service_, sessions_,
                 freshness_},
                order_, config.limits.max_batch),
-      opener_({machine.loop, machine.clock, tpm_, disk_, journal_, files_,
-               hasher_, packages_, service_, sessions_, freshness_, order_},
-              SettingsFrom(config)),
+      events_(machine.loop, machine.clock, service_, sessions_,
+              [this](const Error& why) { batcher_.OnDeviceRefused(why); }),
+      opener_(
+          {machine.loop, machine.clock, tpm_, disk_, journal_, files_, hasher_,
+           packages_, service_, sessions_, freshness_, events_, order_},
+          SettingsFrom(config)),
       enroller_({tpm_, disk_, machine.store, journal_, service_}),
       doctor_({machine.clock, tpm_, files_, service_}),
       handler_({machine.loop, machine.clock, state_, sessions_, opener_,
@@ -220,6 +224,7 @@ void DaemonImpl::Activate(Enrolled enrolled) {
   }
   service_.ForgetRefusal();
   opener_.set_device(enrolled.device);
+  events_.set_device(enrolled.device);
   // Those that the service knows of are among `journal.sessions`.
   sessions_.EndAll("enrolled_again", /*by_service=*/true);
   batcher_.Start(std::move(enrolled.device), std::move(enrolled.journal));
@@ -227,7 +232,9 @@ void DaemonImpl::Activate(Enrolled enrolled) {
 
 void DaemonImpl::OnUplinkChange(bool connected) {
   report_(connected ? "the uplink is connected" : "the uplink is gone");
-  if (connected) batcher_.OnUplink();
+  if (!connected) return;
+  batcher_.OnUplink();
+  events_.OnUplink();
 }
 
 Status DaemonImpl::Listen(platform::LocalListener agent,

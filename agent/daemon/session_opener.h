@@ -16,6 +16,7 @@
 #include "agent/daemon/freshness.h"
 #include "agent/daemon/journal.h"
 #include "agent/daemon/quote_order.h"
+#include "agent/daemon/service_events.h"
 #include "agent/daemon/service_link.h"
 #include "agent/daemon/session_registry.h"
 #include "agent/daemon/tpm_queue.h"
@@ -49,6 +50,7 @@ class SessionOpener {
     ServiceLink& service;
     SessionRegistry& sessions;
     Freshness& freshness;
+    ServiceEvents& events;
     QuoteOrder& order;
   };
 

@@ -44,6 +44,7 @@ class Api final : public RequestHandler {
     Result<std::string> payload;
     int status = 200;
     int retry_after_s = 0;
+    std::optional<Wait> wait = std::nullopt;  // Nothing to answer yet.
   };
 
   [[nodiscard]] std::vector<Route> Routes();
@@ -62,6 +63,7 @@ class Api final : public RequestHandler {
   [[nodiscard]] Response PostChallenge(const Request& request);
   [[nodiscard]] Response PostSession(const Request& request);
   [[nodiscard]] Response PostActions(const Request& request);
+  [[nodiscard]] Response PostEvents(const Request& request);
   [[nodiscard]] Response PostReceipt(const Request& request);
   [[nodiscard]] Response GetDevices(const Request& request);
   [[nodiscard]] Response GetDevice(std::string_view id);

@@ -25,6 +25,7 @@ struct Service {
   // Asked besides the rules; null: none is configured.
   Decider* decision_point;
   const EpochNonces& epochs;
+  const EpochNonces& event_tokens;
   const GrantIssuer& issuer;
   const jose::Es256Key& key;
   const Clock& clock;

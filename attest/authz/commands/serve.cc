@@ -13,7 +13,10 @@
 
 #include "attest/authz/api.h"
 #include "attest/authz/commands/commands.h"
+#include "attest/authz/events.h"
 #include "attest/authz/policy/policy_record.h"
+#include "attest/authz/session_end_watch.h"
+#include "attest/base/digest.h"
 
 namespace countersign::authz {
 namespace {
@@ -64,15 +67,20 @@ class Server {
           DecisionPoint::Create(config.decision_point, installation_.clock()));
     }
     CS_ASSIGN_OR_RETURN(Secret epoch_key, installation_.EpochKey());
+    // Two keys of one: a nonce is never a token.
+    event_tokens_.emplace(
+        Secret(ToBytes(HmacSha256(epoch_key.Expose(), AsBytes("events")))),
+        kEventTokenTtlS);
     epochs_.emplace(std::move(epoch_key), config.sessions.epoch_ttl_s);
     issuer_.emplace(installation_.keys().service, config.issuer,
                     config.ledger_origin);
     CS_ASSIGN_OR_RETURN(EkAdmission admission,
                         EkAdmission::Load(config.enrollment));
-    api_.emplace(Service{config, installation_.store(), installation_.ledger(),
-                         *policy_, decision_point_.get(), *epochs_, *issuer_,
-                         installation_.keys().service, installation_.clock()},
-                 std::move(admission));
+    api_.emplace(
+        Service{config, installation_.store(), installation_.ledger(), *policy_,
+                decision_point_.get(), *epochs_, *event_tokens_, *issuer_,
+                installation_.keys().service, installation_.clock()},
+        std::move(admission));
     CS_ASSIGN_OR_RETURN(TlsContext tls, LoadTls());
     CS_ASSIGN_OR_RETURN(
         http_,
@@ -85,6 +93,11 @@ class Server {
              .read_timeout =
                  std::chrono::seconds(config.limits.read_timeout_s)},
             std::move(tls), *api_));
+    CS_ASSIGN_OR_RETURN(
+        watch_, SessionEndWatch::Start(
+                    installation_.store(), [this](const SessionRow& session) {
+                      http_->Wake(EventTopic(session.device_id));
+                    }));
     spdlog::info("{} listens on {} (port {}), policy {}", config.issuer,
                  config.listen, http_->port(), policy_->Get()->version());
     return {};
@@ -111,7 +124,10 @@ class Server {
     if (policy_->Changed()) ReloadPolicy();
   }
 
-  void Stop() { http_->Stop(kGrace); }
+  void Stop() {
+    watch_.reset();
+    http_->Stop(kGrace);
+  }
 
  private:
   Result<TlsContext> LoadTls() const {
@@ -136,9 +152,11 @@ class Server {
   std::unique_ptr<PolicyHolder> policy_;
   std::unique_ptr<DecisionPoint> decision_point_;
   std::optional<EpochNonces> epochs_;
+  std::optional<EpochNonces> event_tokens_;
   std::optional<GrantIssuer> issuer_;
   std::optional<Api> api_;
   std::unique_ptr<HttpServer> http_;
+  std::optional<SessionEndWatch> watch_;
 };
 
 Result<int> Serve(Installation& installation, const sigset_t& signals) {

@@ -54,6 +54,9 @@ CREATE TABLE sessions(
   end_reason TEXT NOT NULL, ended_ms INTEGER NOT NULL,
   end_index INTEGER NOT NULL) STRICT;
 CREATE INDEX sessions_live ON sessions(device_id) WHERE end_reason = '';
+CREATE INDEX sessions_ended ON sessions(end_index) WHERE end_reason <> '';
+CREATE INDEX sessions_ended_of_device ON sessions(device_id, end_index)
+  WHERE end_reason <> '';
 CREATE TABLE journals(
   ak_name BLOB NOT NULL, journal_id BLOB NOT NULL,
   next_batch INTEGER NOT NULL, next_action INTEGER NOT NULL,
