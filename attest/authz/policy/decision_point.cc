@@ -58,7 +58,7 @@ Result<std::string> Authorization(const std::string& token_file) {
 
 }  // namespace
 
-std::optional<Error> Circuit::Closed(int64_t monotonic_ms) {
+std::optional<Error> Circuit::Refusal(int64_t monotonic_ms) {
   const std::lock_guard lock(mutex_);
   if (!last_) return std::nullopt;
   if (monotonic_ms < retry_ms_) {
@@ -137,7 +137,7 @@ std::vector<Verdict> DecisionPoint::Decide(
 
 Result<std::vector<Verdict>> DecisionPoint::Ask(
     std::span<const Question> questions) {
-  if (auto error = circuit_.Closed(clock_.MonotonicMs())) {
+  if (auto error = circuit_.Refusal(clock_.MonotonicMs())) {
     return tl::unexpected<Error>(*std::move(error));
   }
   AnswerShape shape = AnswerShape::kEvaluation;

@@ -40,7 +40,7 @@ class Circuit {
 
   // The error to give at once, or nothing: then the caller goes on, and says
   // how it went.
-  [[nodiscard]] std::optional<Error> Closed(int64_t monotonic_ms);
+  [[nodiscard]] std::optional<Error> Refusal(int64_t monotonic_ms);
   void Succeeded();
   void Failed(int64_t monotonic_ms, const Error& error);
 

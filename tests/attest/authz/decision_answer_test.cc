@@ -173,14 +173,14 @@ TEST(NarrowTest, LetsTheDecisionPointAskForAnApproval) {
 
 TEST(CircuitTest, LetsOneTryASecondAfterAFailure) {
   Circuit circuit;
-  EXPECT_FALSE(circuit.Closed(0));
+  EXPECT_FALSE(circuit.Refusal(0));
   circuit.Failed(0, {ErrorCode::kDecisionPointUnreachable, "refused"});
-  ASSERT_TRUE(circuit.Closed(999));
-  EXPECT_THAT(circuit.Closed(999)->detail, HasSubstr("refused"));
-  EXPECT_FALSE(circuit.Closed(1000));  // This one tries,
-  EXPECT_TRUE(circuit.Closed(1000));   // nobody else does.
+  ASSERT_TRUE(circuit.Refusal(999));
+  EXPECT_THAT(circuit.Refusal(999)->detail, HasSubstr("refused"));
+  EXPECT_FALSE(circuit.Refusal(1000));  // This one tries,
+  EXPECT_TRUE(circuit.Refusal(1000));   // nobody else does.
   circuit.Succeeded();
-  EXPECT_FALSE(circuit.Closed(1001));
+  EXPECT_FALSE(circuit.Refusal(1001));
 }
 
 }  // namespace
