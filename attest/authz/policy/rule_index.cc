@@ -84,9 +84,9 @@ RuleIndex::RuleIndex(std::span<const Policy::Rule> rules) {
     }
   }
   for (Dimension& dimension : dimensions_) {
-    std::ranges::sort(dimension.lengths);
-    const auto same = std::ranges::unique(dimension.lengths);
-    dimension.lengths.erase(same.begin(), same.end());
+    std::vector<size_t>& lengths = dimension.lengths;
+    std::ranges::sort(lengths);
+    lengths.erase(std::unique(lengths.begin(), lengths.end()), lengths.end());
   }
 }
 
