@@ -114,13 +114,10 @@ std::vector<Verdict> DecisionPoint::Decide(
   verdicts.reserve(questions.size());
   while (verdicts.size() < questions.size()) {
     const auto left = questions.subspan(verdicts.size());
-    Result<std::vector<Verdict>> answered = [&] {
-      if (clock_.MonotonicMs() > end_ms) {
-        return Result<std::vector<Verdict>>(tl::unexpected<Error>(
-            Unreachable("there was no time left to ask")));
-      }
-      return Ask(left);
-    }();
+    size_t asked = 1;
+    Result<std::vector<Verdict>> answered =
+        tl::unexpected<Error>(Unreachable("there was no time left to ask"));
+    if (clock_.MonotonicMs() <= end_ms) answered = Ask(left, &asked);
     if (answered) {
       for (Verdict& one : *answered) verdicts.push_back(std::move(one));
       continue;
@@ -128,15 +125,13 @@ std::vector<Verdict> DecisionPoint::Decide(
     Verdict denial;
     denial.decision.reason = answered.error().code;
     denial.decision.detail = answered.error().detail;
-    // Those that would have been in the same request fail with it.
-    const size_t failed = LengthOfRun(left, kMaxBatch);
-    verdicts.insert(verdicts.end(), failed, denial);
+    verdicts.insert(verdicts.end(), asked, denial);
   }
   return verdicts;
 }
 
 Result<std::vector<Verdict>> DecisionPoint::Ask(
-    std::span<const Question> questions) {
+    std::span<const Question> questions, size_t* asked) {
   if (auto error = circuit_.Refusal(clock_.MonotonicMs())) {
     return tl::unexpected<Error>(*std::move(error));
   }
@@ -163,6 +158,7 @@ Result<std::vector<Verdict>> DecisionPoint::Ask(
       body = Batch(questions.first(count));
     }
   }
+  *asked = count;
   CS_ASSIGN_OR_RETURN(const HttpReply reply,
                       Send(std::move(url), std::move(body)));
   if (reply.status != 200) {

@@ -74,9 +74,10 @@ class DecisionPoint final : public Decider {
   DecisionPoint(DecisionPointConfig config, std::unique_ptr<HttpClient> client,
                 std::string authorization, const Clock& clock);
 
-  // The questions that one request can ask: one, or several of one session.
+  // As many of them as one request can ask: one, or several of one session.
+  // `asked` says how many, also with an error.
   [[nodiscard]] Result<std::vector<Verdict>> Ask(
-      std::span<const Question> questions);
+      std::span<const Question> questions, size_t* asked);
   [[nodiscard]] Result<HttpReply> Send(std::string url, std::string body);
   // Empty: batches are not offered. Asks for the metadata once.
   [[nodiscard]] Result<std::string> BatchUrl();

@@ -45,6 +45,10 @@ class Peer final : public RequestHandler {
       response.status = status;
       response.body =
           request.path == "/access/v1/evaluations" ? batch_answer : answer;
+      if (!no_word_about.empty() &&
+          request.body.find(no_word_about) != std::string::npos) {
+        response.body = "{}";
+      }
     }
     return response;
   }
@@ -59,6 +63,7 @@ class Peer final : public RequestHandler {
   std::string metadata;
   std::string answer = kPermit;
   std::string batch_answer = kTwo;
+  std::string no_word_about;
   int status = 200;
   std::chrono::milliseconds delay{0};
 };
@@ -279,6 +284,15 @@ std::vector<std::string> Reasons(
     reasons.emplace_back(decision.reason() == 0 ? "permit" : Name(*code));
   }
   return reasons;
+}
+
+TEST_F(DecisionPointTest, DeniesNoOtherActionForABadAnswerAboutOne) {
+  peer_.no_word_about = "mute";
+  EXPECT_THAT(
+      Reasons(laptop_->Decide(laptop_->NewBatch(
+          {OfTask(*laptop_, session_, "a"), OfTask(*laptop_, session_, "mute"),
+           OfTask(*laptop_, session_, "b")}))),
+      ElementsAre("permit", "decision_point_answer", "permit"));
 }
 
 TEST(TaskLimitTest, HoldsWithinABatchAndFromOneToTheNext) {
