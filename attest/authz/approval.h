@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "attest/authz/json_writer.h"
-#include "attest/authz/policy.h"
+#include "attest/authz/policy/policy.h"
 #include "attest/authz/store.h"
 #include "countersign/v1/statements.pb.h"
 

@@ -25,6 +25,7 @@ struct Batch {
   std::optional<StoredDevice> device;
   ChainState chain;
   BatchSessions sessions;
+  TaskCounts tasks;
   std::optional<verifier::AppraisedBatch> appraised;
   std::optional<ErrorCode> too_late;
   std::vector<LeafDecision> leaves;
@@ -83,6 +84,8 @@ Status Appraise(const Service& service, Batch& batch) {
     CS_ASSIGN_OR_RETURN(
         batch.sessions,
         FindBatchSessions(view, *batch.appraised, batch.device->record));
+    CS_ASSIGN_OR_RETURN(batch.tasks,
+                        FindTaskCounts(view, *batch.appraised, batch.sessions));
     return {};
   });
 }
@@ -93,10 +96,12 @@ Result<uint64_t> DecideAndCommit(const Service& service,
                                  Batch& batch) {
   const int64_t now_ms = service.clock.NowMs();
   batch.leaves = DecideLeaves(*batch.appraised, batch.evidence, batch.sessions,
+                              batch.tasks,
                               {.policy = *policy,
                                .device = batch.device->known,
                                .now_ms = now_ms,
-                               .too_late = batch.too_late});
+                               .too_late = batch.too_late,
+                               .point = service.decision_point});
   DecidedBatch decided{.device = *batch.device,
                        .appraised = *batch.appraised,
                        .evidence = batch.evidence,
@@ -201,6 +206,9 @@ Result<BatchOutcome> Authorizer::Authorize(const v1::BatchEvidence& evidence) {
 }
 
 Result<BatchOutcome> Authorizer::Try(const v1::BatchEvidence& evidence) {
+  if (evidence.has_decided()) {
+    return Fail(ErrorCode::kMalformedStatement, "decided is the service's");
+  }
   Batch batch(evidence);
   CS_RETURN_IF_ERROR(Look(service_, batch));
   const auto steps = [&]() -> Result<BatchOutcome> {

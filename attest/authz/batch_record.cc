@@ -106,6 +106,66 @@ Status PutState(StoreTransaction& transaction, const DecidedBatch& batch) {
   return transaction.PutAk(*ak);
 }
 
+v1::DecisionRecord::Leaf LeafRecord(const LeafDecision& leaf,
+                                    v1::DecisionRecord& record) {
+  v1::DecisionRecord::Leaf kept;
+  kept.set_task_actions(leaf.task_actions);
+  if (!leaf.point) return kept;
+  const Verdict& point = *leaf.point;
+  if (point.body == nullptr) {
+    kept.set_failure(static_cast<uint32_t>(point.decision.reason));
+    kept.set_failure_detail(point.decision.detail);
+    return kept;
+  }
+  // The leaves of one body follow each other.
+  if (record.answers().empty() || *record.answers().rbegin() != *point.body) {
+    record.add_answers(*point.body);
+  }
+  kept.set_answer(static_cast<uint32_t>(record.answers_size()));
+  kept.set_shape(static_cast<uint32_t>(point.shape));
+  kept.set_place(point.place);
+  return kept;
+}
+
+v1::DecisionRecord RecordOf(const DecidedBatch& batch) {
+  v1::DecisionRecord record;
+  record.set_time_ms(batch.now_ms);
+  for (const auto& [digest, session] : batch.sessions) {
+    if (session == nullptr) continue;
+    auto& kept = *record.add_sessions();
+    kept.set_binding_digest(digest);
+    kept.set_age_s(session->AgeS(batch.now_ms));
+    for (const std::string& group : session->facts.groups) {
+      kept.add_groups(group);
+    }
+    kept.set_acr(session->facts.acr);
+  }
+  for (size_t i = 0; i < batch.leaves.size(); ++i) {
+    const LeafDecision& leaf = batch.leaves[i];
+    if (leaf.request_sha256 == Sha256Digest{}) continue;
+    auto kept = LeafRecord(leaf, record);
+    kept.set_leaf_index(static_cast<uint32_t>(i));
+    *record.add_leaves() = std::move(kept);
+  }
+  return record;
+}
+
+uint64_t& TaskOf(const LeafDecision& leaf, TaskCounts& tasks) {
+  return tasks.At(leaf.session->row.id, leaf.leaf->request.task_id());
+}
+
+// Counts a permit for its task; false if the rule allows no further one.
+Result<bool> CountForTask(StoreTransaction& transaction,
+                          const LeafDecision& leaf, TaskCounts& tasks) {
+  CS_RETURN_IF_ERROR(tasks.Load(transaction, leaf.session->row.id,
+                                leaf.leaf->request.task_id()));
+  uint64_t& done = TaskOf(leaf, tasks);
+  const uint64_t most = leaf.decision.max_actions_per_task;
+  if (most != 0 && done >= most) return false;
+  ++done;
+  return true;
+}
+
 }  // namespace
 
 v1::ActionDecision DecisionOf(const LeafDecision& leaf, const Policy& policy,
@@ -113,7 +173,8 @@ v1::ActionDecision DecisionOf(const LeafDecision& leaf, const Policy& policy,
   v1::ActionDecision decision;
   decision.set_decision(std::string(Name(leaf.decision.outcome)));
   decision.set_reason(ReasonOf(leaf));
-  decision.set_detail(Printable(leaf.detail));
+  decision.set_detail(
+      Printable(leaf.detail.empty() ? leaf.decision.detail : leaf.detail));
   decision.set_rule(Printable(leaf.decision.rule, kMaxRuleName));
   if (leaf.request_sha256 != Sha256Digest{}) {
     decision.set_policy_version(policy.version());
@@ -157,6 +218,7 @@ Status RecheckBatch(const Config& config, StoreTransaction& transaction,
   for (const LeafDecision& leaf : batch.leaves) digests.push_back(leaf.digest);
   CS_ASSIGN_OR_RETURN(const auto known, transaction.KnownActions(digests));
   const std::set<Sha256Digest> before(known.begin(), known.end());
+  TaskCounts tasks;
   for (LeafDecision& leaf : batch.leaves) {
     const bool accepted =
         leaf.ends_session || leaf.decision.outcome != Outcome::kDeny;
@@ -168,20 +230,33 @@ Status RecheckBatch(const Config& config, StoreTransaction& transaction,
       leaf.ends_session = false;
       leaf.Deny(ErrorCode::kDuplicateAction);
     }
+    if (!leaf.permitted() || leaf.ends_session) continue;
+    CS_ASSIGN_OR_RETURN(const bool within,
+                        CountForTask(transaction, leaf, tasks));
+    if (!within) {
+      leaf.Deny(ErrorCode::kTaskLimit);
+      continue;
+    }
     if (!leaf.approved()) continue;
     CS_ASSIGN_OR_RETURN(
         const bool first,
         ConsumeApproval(transaction, leaf.session->row,
                         leaf.leaf->action.approval().reference()));
-    if (!first) leaf.Deny(ErrorCode::kApprovalUsed);
+    if (first) continue;
+    leaf.Deny(ErrorCode::kApprovalUsed);
+    --TaskOf(leaf, tasks);
   }
-  return {};
+  return tasks.Put(transaction);
 }
 
 Result<uint64_t> RecordBatch(const LedgerWriter& ledger,
                              StoreTransaction& transaction,
                              DecidedBatch& batch) {
-  const std::string bytes = batch.evidence.SerializeAsString();
+  // As protobuf would serialise both in one message.
+  v1::BatchEvidence decided;
+  *decided.mutable_decided() = RecordOf(batch);
+  const std::string bytes =
+      batch.evidence.SerializeAsString() + decided.SerializeAsString();
   const Sha256Digest evidence_sha256 = Sha256(AsBytes(bytes));
   CS_RETURN_IF_ERROR(transaction.PutEvidence(evidence_sha256, AsBytes(bytes)));
   CS_RETURN_IF_ERROR(transaction.AddBatch(

@@ -25,7 +25,9 @@ struct DecidedBatch {
 //   kDeviceRevoked, kAkRetired, kSequenceConflict, kBatchFork
 //   kStorageBusy   the same batch was accepted in the meantime
 //   kTpmClockRollback   the AK has shown a later clock in the meantime
-//   kSessionEnded, kDuplicateAction, kApprovalUsed   of a leaf alone
+//   kSessionEnded, kDuplicateAction, kTaskLimit, kApprovalUsed   of a leaf
+//   alone
+// What it lets pass is counted for its task.
 [[nodiscard]] Status RecheckBatch(const Config& config,
                                   StoreTransaction& transaction,
                                   DecidedBatch& batch);

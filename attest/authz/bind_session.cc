@@ -59,8 +59,13 @@ Status CheckPrevious(const Service& service,
   return service.store.Read(find);
 }
 
-Status CheckPolicy(const Service& service, const v1::SessionBinding& binding,
+// The rule file alone says who may open a session, also where a decision point
+// is asked about actions: a session by itself permits nothing, and the point
+// could take nothing back that it let in here.
+Status CheckPolicy(const Service& service,
+                   const verifier::AppraisedSession& session,
                    const StoredDevice& device) {
+  const v1::SessionBinding& binding = session.binding;
   CS_RETURN_IF_ERROR(CheckBindingTexts(binding));
   if (binding.expires_at_ms() <= binding.issued_at_ms()) {
     return Fail(ErrorCode::kMalformedStatement, "expires before it is issued");
@@ -69,7 +74,8 @@ Status CheckPolicy(const Service& service, const v1::SessionBinding& binding,
   if (!binding.user().user_session_id().empty()) {
     return Fail(ErrorCode::kUserNotVerified, "unknown user_session_id");
   }
-  const SessionFacts facts = FactsOf(binding, device.record);
+  const SessionFacts facts =
+      FactsOf(binding, device.record, session.pcrs.pcr_digest());
   if (!service.policy.Get()->MayOpenSession(facts)) {
     return Fail(ErrorCode::kWorkloadNotAllowed,
                 "no rule permits this user, program and device anything");
@@ -192,7 +198,7 @@ Result<v1::SessionAnswer> Bind(const Service& service,
                                const Origin& origin) {
   CS_ASSIGN_OR_RETURN(const verifier::AppraisedSession session,
                       Appraise(service, evidence, device, origin));
-  CS_RETURN_IF_ERROR(CheckPolicy(service, session.binding, device));
+  CS_RETURN_IF_ERROR(CheckPolicy(service, session, device));
   SessionRow row = RowOf(service, session, evidence);
   const auto keep = [&](StoreTransaction& transaction) {
     return Keep(service, transaction, session, evidence, row);

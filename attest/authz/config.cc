@@ -50,6 +50,32 @@ Status ReadSessions(const toml::table& table, std::string_view source,
   return reader.Finish();
 }
 
+Status ReadDecisionPoint(const toml::table& table, std::string_view source,
+                         DecisionPointConfig* config) {
+  TomlReader reader(table, source);
+  reader.String("url", &config->url);
+  if (!IsServerUrl(config->url)) {
+    reader.Complain("url", "must be https://, or http:// on this machine");
+  }
+  std::string style = "authzen";
+  reader.String("style", &style);
+  if (style == "opa") {
+    config->style = DecisionPointConfig::Style::kOpa;
+  } else if (style != "authzen") {
+    reader.Complain("style", "must be \"authzen\" or \"opa\"");
+  }
+  std::string batch = "auto";
+  reader.String("batch", &batch);
+  config->batch = batch == "auto";
+  if (batch != "auto" && batch != "never") {
+    reader.Complain("batch", "must be \"auto\" or \"never\"");
+  }
+  reader.String("ca_file", &config->ca_file);
+  reader.String("token_file", &config->token_file);
+  reader.Int("timeout_ms", 50, 5000, &config->timeout_ms);
+  return reader.Finish();
+}
+
 Status ReadLimits(const toml::table& table, std::string_view source,
                   LimitConfig* config) {
   TomlReader reader(table, source);
@@ -130,6 +156,9 @@ Result<Config> LoadConfig(const std::string& path) {
   if (const toml::table* table = reader.Table("sessions")) {
     CS_RETURN_IF_ERROR(ReadSessions(*table, path, &config.sessions));
   }
+  if (const toml::table* table = reader.Table("decision_point")) {
+    CS_RETURN_IF_ERROR(ReadDecisionPoint(*table, path, &config.decision_point));
+  }
   if (const toml::table* table = reader.Table("limits")) {
     CS_RETURN_IF_ERROR(ReadLimits(*table, path, &config.limits));
   }
@@ -144,7 +173,8 @@ Result<Config> LoadConfig(const std::string& path) {
   for (std::string* file :
        {&config.head_file, &config.policy, &config.service_key,
         &config.ledger_key, &config.tls_certificate, &config.tls_key,
-        &config.enrollment.ek_roots, &config.enrollment.ek_allowlist}) {
+        &config.enrollment.ek_roots, &config.enrollment.ek_allowlist,
+        &config.decision_point.ca_file, &config.decision_point.token_file}) {
     Resolve(folder, file);
   }
   if (!IsDatabaseUri(config.database)) Resolve(folder, &config.database);

@@ -1,29 +1,19 @@
 #include "attest/authz/decision_request.h"
 
+#include <array>
+#include <chrono>
+#include <cstdio>
+
 #include "attest/authz/approval.h"
 #include "attest/authz/json_writer.h"
 #include "attest/base/bytes.h"
+#include "attest/base/digest.h"
+#include "attest/base/text.h"
 
 namespace countersign::authz {
 namespace {
 
-constexpr int64_t kFormat = 1;
-
-std::string_view Name(Strength strength) {
-  switch (strength) {
-    case Strength::kVerifiedByService:
-      return "verified-by-service";
-    case Strength::kKernel:
-      return "kernel";
-    case Strength::kOsService:
-      return "os-service";
-    case Strength::kSameUserSpoofable:
-      return "same-user-spoofable";
-    case Strength::kClaimed:
-      break;
-  }
-  return "claimed";
-}
+constexpr int64_t kFormat = 2;
 
 void WriteFact(JsonWriter& json, std::string_view key, const Fact& fact) {
   if (fact.value.empty()) return;
@@ -33,45 +23,68 @@ void WriteFact(JsonWriter& json, std::string_view key, const Fact& fact) {
       .EndObject();
 }
 
+void WriteUser(JsonWriter& json, const SessionFacts& facts) {
+  json.Optional("verification", facts.verification);
+  WriteFact(json, "os_name", facts.os_name);
+  WriteFact(json, "uid", facts.uid);
+  if (!facts.groups.empty()) {
+    json.BeginArray("groups");
+    for (const std::string& group : facts.groups) json.String({}, group);
+    json.EndArray();
+  }
+  json.Optional("acr", facts.acr);
+}
+
 }  // namespace
+
+std::string RfcTime(int64_t unix_ms) {
+  const std::chrono::sys_seconds time{std::chrono::seconds(unix_ms / 1000)};
+  const auto day = std::chrono::floor<std::chrono::days>(time);
+  const std::chrono::year_month_day date(day);
+  const std::chrono::hh_mm_ss clock(time - day);
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02d:%02d:%02dZ",
+                static_cast<int>(date.year()),
+                static_cast<unsigned>(date.month()),
+                static_cast<unsigned>(date.day()),
+                static_cast<int>(clock.hours().count()),
+                static_cast<int>(clock.minutes().count()),
+                static_cast<int>(clock.seconds().count()));
+  return text.data();
+}
 
 DecisionSubject::DecisionSubject(const SessionFacts& facts,
                                  const v1::SessionBinding& binding,
                                  const v1::DeviceRecord& device) {
-  JsonWriter subject;
-  subject.BeginObject()
+  JsonWriter json;
+  json.BeginObject()
       .String("type", "user")
       .String("id", facts.subject)
-      .BeginObject("properties")
-      .Optional("verification", facts.verification);
-  WriteFact(subject, "os_name", facts.os_name);
-  WriteFact(subject, "uid", facts.uid);
-  subject.EndObject().EndObject();
-  subject_ = std::move(subject).text();
-
-  JsonWriter workload;
-  workload.BeginObject().Optional("kind", binding.workload().kind());
-  WriteFact(workload, "spiffe_id", facts.spiffe_id);
-  WriteFact(workload, "executable", facts.executable);
-  WriteFact(workload, "executable_sha256", facts.executable_sha256);
-  WriteFact(workload, "unit", facts.unit);
-  workload.EndObject();
-  workload_ = std::move(workload).text();
-
-  JsonWriter json;
-  json.BeginObject()
+      .BeginObject("properties");
+  WriteUser(json, facts);
+  json.BeginObject("workload").Optional("kind", binding.workload().kind());
+  WriteFact(json, "spiffe_id", facts.spiffe_id);
+  WriteFact(json, "executable", facts.executable);
+  WriteFact(json, "executable_sha256", facts.executable_sha256);
+  WriteFact(json, "unit", facts.unit);
+  json.EndObject()
+      .BeginObject("device")
       .String("id", ToHex(AsBytes(device.device_id())))
-      .String("ek_class", device.ek_class())
-      .String("ek_trust", device.ek_trust())
+      .String("ek_class", facts.ek_class)
+      .String("ek_trust", facts.ek_trust)
+      .Optional("boot", facts.boot)
+      .Optional("pcr_digest", facts.pcr_digest)
+      .EndObject()
+      .EndObject()
       .EndObject();
-  device_ = std::move(json).text();
+  subject_ = std::move(json).text();
 }
 
-std::string DecisionSubject::RequestFor(const v1::ActionRequest& request,
-                                        const v1::Approval& approval) const {
+std::string DecisionRest(const ActionFacts& facts,
+                         const v1::ActionRequest& request,
+                         const v1::Approval& approval) {
   JsonWriter json;
   json.BeginObject()
-      .Raw("subject", subject_)
       .BeginObject("action")
       .String("name", request.name())
       .EndObject()
@@ -81,20 +94,30 @@ std::string DecisionSubject::RequestFor(const v1::ActionRequest& request,
       .EndObject()
       .BeginObject("context")
       .Int("format", kFormat)
+      .String("time", RfcTime(facts.time_ms))
       .String("purpose", request.purpose())
-      .Optional("task_id", request.task_id())
+      .BeginObject("task")
+      .Optional("id", request.task_id())
+      .Int("actions", static_cast<int64_t>(facts.task_actions))
+      .EndObject()
+      .Int("session_age_s", facts.session_age_s)
       .Optional("request_sha256", ToHex(AsBytes(request.request_sha256())))
       .Optional("audience", request.grant_audience());
   if (!approval.grade().empty()) WriteApproval(json, approval);
-  json.Raw("workload", workload_)
-      .Raw("device", device_)
-      .EndObject()
-      .EndObject();
-  return std::move(json).text();
+  json.Optional("approved", facts.approval).EndObject().EndObject();
+  const std::string text = std::move(json).text();
+  return text.substr(1, text.size() - 2);
+}
+
+std::string DecisionRequest(std::string_view subject, std::string_view rest) {
+  std::string request = "{\"subject\":";
+  request.append(subject).append(",").append(rest);
+  return request + "}";
 }
 
 std::string DecisionResponse(const PolicyDecision& decision,
-                             std::string_view policy_version) {
+                             std::string_view policy_version,
+                             const Verdict& point) {
   const bool permitted = decision.outcome == Outcome::kPermit;
   JsonWriter json;
   json.BeginObject()
@@ -106,9 +129,17 @@ std::string DecisionResponse(const PolicyDecision& decision,
   if (permitted) {
     json.Int("grant_ttl_s", decision.grant_ttl_s);
   } else {
-    json.String("reason", countersign::Name(decision.reason));
+    json.String("reason", countersign::Name(decision.reason))
+        .Optional("detail", decision.detail);
   }
-  json.Optional("approval", decision.approval).EndObject().EndObject();
+  json.Optional("approval", decision.approval);
+  if (point.body != nullptr) {
+    json.BeginObject("decision_point")
+        .String("body_sha256", ToHex(Sha256(AsBytes(*point.body))))
+        .Int("place", point.place)
+        .EndObject();
+  }
+  json.EndObject().EndObject();
   return std::move(json).text();
 }
 

@@ -36,52 +36,94 @@ Status CheckSession(const BatchSession& session,
   return {};
 }
 
-void AskPolicy(const DecisionContext& context, LeafDecision& out) {
+// A leaf that policy is asked about.
+struct Asked {
+  LeafDecision* leaf = nullptr;
+  ActionFacts facts;
+  std::string rest;
+};
+
+Asked AskRules(const DecisionContext& context, TaskCounts& tasks,
+               LeafDecision& out) {
   const v1::ActionRequest& request = out.leaf->request;
   const v1::Approval& approval = out.leaf->action.approval();
-  const SessionFacts& facts = out.session->facts;
-  out.decision =
-      context.policy.Decide(facts, {.name = request.name(),
-                                    .resource = request.resource(),
-                                    .purpose = request.purpose(),
-                                    .audience = request.grant_audience(),
-                                    .approval = CountedGrade(approval, facts)});
+  const BatchSession& session = *out.session;
+  uint64_t& done = tasks.At(session.row.id, request.task_id());
+  out.task_actions = done;
+  Asked asked{.leaf = &out,
+              .facts = FactsOfAction(request, approval, session.facts),
+              .rest = {}};
+  asked.facts.time_ms = context.now_ms;
+  asked.facts.session_age_s = session.AgeS(context.now_ms);
+  asked.facts.task_actions = done;
+  asked.rest = DecisionRest(asked.facts, request, approval);
+  out.decision = context.policy.Decide(session.facts, asked.facts);
+  if (out.permitted()) ++done;
+  return asked;
+}
+
+void AskPoint(Decider& point, std::span<const Asked> all) {
+  std::vector<Question> questions;
+  std::vector<const Asked*> asked;
+  for (const Asked& one : all) {
+    if (one.leaf->decision.outcome == Outcome::kDeny) continue;
+    asked.push_back(&one);
+    questions.push_back({.session = &one.leaf->session->facts,
+                         .action = one.facts,
+                         .subject = one.leaf->session->asks.text(),
+                         .rest = one.rest});
+  }
+  std::vector<Verdict> verdicts = point.Decide(questions);
+  for (size_t i = 0; i < asked.size(); ++i) {
+    LeafDecision& leaf = *asked[i]->leaf;
+    leaf.decision = Narrow(leaf.decision, verdicts[i], asked[i]->facts);
+    leaf.point = std::move(verdicts[i]);
+  }
+}
+
+void Conclude(const DecisionContext& context, const Asked& asked) {
+  LeafDecision& out = *asked.leaf;
   out.request_sha256 =
-      Sha256(AsBytes(out.session->asks.RequestFor(request, approval)));
-  out.response_sha256 =
-      Sha256(AsBytes(DecisionResponse(out.decision, context.policy.version())));
+      Sha256(AsBytes(DecisionRequest(out.session->asks.text(), asked.rest)));
+  out.response_sha256 = Sha256(AsBytes(DecisionResponse(
+      out.decision, context.policy.version(), out.point.value_or(Verdict{}))));
   // Tokens are for somebody: without an audience the evidence alone answers.
-  if (!out.permitted() || request.grant_audience().empty()) return;
+  if (!out.permitted() || asked.facts.audience.empty()) return;
   out.grant_jti = ToBase64Url(RandomBytes(kJtiSize));
   out.receipt_jti = ToBase64Url(RandomBytes(kJtiSize));
   out.grant_expires_s = context.now_ms / 1000 + out.decision.grant_ttl_s;
 }
 
-void Decide(const verifier::AppraisedBatch& batch,
-            const DecisionContext& context, BatchSessions& sessions,
-            LeafDecision& out) {
+// Whether policy is to be asked; if not, the leaf is decided.
+bool PassesChecks(const verifier::AppraisedBatch& batch,
+                  const DecisionContext& context, BatchSessions& sessions,
+                  LeafDecision& out) {
+  const auto deny = [&out](ErrorCode reason, std::string why = {}) {
+    out.Deny(reason, std::move(why));
+    return false;
+  };
   const v1::Action& action = out.leaf->action;
   const auto found = sessions.find(action.session_binding_digest());
   if (found == sessions.end() || found->second == nullptr) {
-    return out.Deny(ErrorCode::kSessionUnknown);
+    return deny(ErrorCode::kSessionUnknown);
   }
   out.session = found->second.get();
   SessionRow& row = out.session->row;
   if (const Status live = CheckSession(*out.session, batch, context); !live) {
-    return out.Deny(live.error().code, live.error().detail);
+    return deny(live.error().code, live.error().detail);
   }
   if (!action.session_end().empty()) {
     out.ends_session = true;
     out.decision.outcome = Outcome::kPermit;
     row.end_reason = Printable(action.session_end(), 64);
     row.ended_ms = context.now_ms;
-    return;
+    return false;
   }
   if (row.expires_ms <= context.now_ms) {
-    return out.Deny(ErrorCode::kSessionExpired);
+    return deny(ErrorCode::kSessionExpired);
   }
-  if (context.too_late) return out.Deny(*context.too_late);
-  AskPolicy(context, out);
+  if (context.too_late) return deny(*context.too_late);
+  return true;
 }
 
 }  // namespace
@@ -91,7 +133,7 @@ BatchSession::BatchSession(SessionRow session_row,
                            const v1::DeviceRecord& device)
     : row(std::move(session_row)),
       binding(std::move(session_binding)),
-      facts(FactsOf(binding, device)),
+      facts(FactsOf(binding, device, row.pcr_digest)),
       asks(facts, binding, device),
       tokens(TokenSessionOf(binding, row.binding_digest)) {}
 
@@ -103,6 +145,21 @@ void LeafDecision::Deny(ErrorCode reason, std::string why) {
   grant_jti.clear();
   receipt_jti.clear();
   grant_expires_s = 0;
+  point.reset();
+}
+
+Result<TaskCounts> FindTaskCounts(StoreView& view,
+                                  const verifier::AppraisedBatch& batch,
+                                  const BatchSessions& sessions) {
+  TaskCounts counts;
+  for (const Result<verifier::BatchLeaf>& leaf : batch.leaves) {
+    if (!leaf || !leaf->action.session_end().empty()) continue;
+    const auto session = sessions.find(leaf->action.session_binding_digest());
+    if (session == sessions.end() || session->second == nullptr) continue;
+    CS_RETURN_IF_ERROR(
+        counts.Load(view, session->second->row.id, leaf->request.task_id()));
+  }
+  return counts;
 }
 
 Result<BatchSessions> FindBatchSessions(StoreView& view,
@@ -132,8 +189,10 @@ Result<BatchSessions> FindBatchSessions(StoreView& view,
 std::vector<LeafDecision> DecideLeaves(const verifier::AppraisedBatch& batch,
                                        const v1::BatchEvidence& evidence,
                                        BatchSessions& sessions,
+                                       TaskCounts& tasks,
                                        const DecisionContext& context) {
   std::vector<LeafDecision> decisions(batch.leaves.size());
+  std::vector<Asked> asked;
   std::set<Sha256Digest> seen;
   for (size_t i = 0; i < decisions.size(); ++i) {
     LeafDecision& out = decisions[i];
@@ -151,10 +210,12 @@ std::vector<LeafDecision> DecideLeaves(const verifier::AppraisedBatch& batch,
       out.Deny(leaf.error().code, leaf.error().detail);
     } else if (!seen.insert(out.digest).second) {
       out.Deny(ErrorCode::kDuplicateAction);
-    } else {
-      Decide(batch, context, sessions, out);
+    } else if (PassesChecks(batch, context, sessions, out)) {
+      asked.push_back(AskRules(context, tasks, out));
     }
   }
+  if (context.point != nullptr) AskPoint(*context.point, asked);
+  for (const Asked& one : asked) Conclude(context, one);
   return decisions;
 }
 

@@ -3,6 +3,7 @@
 #ifndef COUNTERSIGN_ATTEST_AUTHZ_LEAF_DECISIONS_H_
 #define COUNTERSIGN_ATTEST_AUTHZ_LEAF_DECISIONS_H_
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -11,6 +12,7 @@
 #include "attest/authz/decision_request.h"
 #include "attest/authz/grant_issuer.h"
 #include "attest/authz/service.h"
+#include "attest/authz/task_counts.h"
 #include "attest/verifier/appraise.h"
 #include "countersign/v1/service.pb.h"
 
@@ -20,6 +22,11 @@ namespace countersign::authz {
 struct BatchSession {
   BatchSession(SessionRow session_row, v1::SessionBinding session_binding,
                const v1::DeviceRecord& device);
+
+  // How long ago it was bound; never negative.
+  [[nodiscard]] int64_t AgeS(int64_t now_ms) const {
+    return std::max<int64_t>(0, now_ms - row.opened_ms) / 1000;
+  }
 
   SessionRow row;
   v1::SessionBinding binding;
@@ -34,12 +41,20 @@ using BatchSessions = std::map<std::string, std::unique_ptr<BatchSession>>;
     StoreView& view, const verifier::AppraisedBatch& batch,
     const v1::DeviceRecord& device);
 
+// The counts of the tasks that leaves of the batch belong to.
+[[nodiscard]] Result<TaskCounts> FindTaskCounts(
+    StoreView& view, const verifier::AppraisedBatch& batch,
+    const BatchSessions& sessions);
+
 struct LeafDecision {
   Sha256Digest digest{};                      // Of the Action.
   const verifier::BatchLeaf* leaf = nullptr;  // Null: malformed.
   BatchSession* session = nullptr;            // Null: none that we know.
   bool ends_session = false;  // A session_end leaf that took effect.
   PolicyDecision decision;
+  uint64_t task_actions = 0;  // As policy was told.
+  // The decision point's, if it was asked: without a body it failed.
+  std::optional<Verdict> point;
   std::string detail;              // Of a denial that is not policy's.
   Sha256Digest request_sha256{};   // Of the AuthZEN request; zero if policy
   Sha256Digest response_sha256{};  // was not asked.
@@ -66,6 +81,7 @@ struct DecisionContext {
   // Why nothing of this batch is granted any more (kLateBatch, kEpochExpired);
   // nothing if it came in time.
   std::optional<ErrorCode> too_late;
+  Decider* point = nullptr;  // Null: the rules alone decide.
 };
 
 // For each leaf, the first that applies is why it is denied:
@@ -76,13 +92,16 @@ struct DecisionContext {
 //   kSessionEnded          also by a session_end leaf before it
 //   kSessionExpired
 //   context.too_late       recorded, never granted
-//   policy                 kPolicyDenied, kAudienceNotAllowed,
+//   policy                 kPolicyDenied, kAudienceNotAllowed, kTaskLimit,
 //                          kApprovalRequired (its outcome says so)
+//   the decision point     what the rules let pass is put to it, all in one
+//                          go: see DecisionPoint::Decide and Narrow
+// A leaf counts for its task (`tasks`) as soon as the rules permit it.
 // A session_end leaf ends its session, late or not, and asks no policy.
 // Leaves that were presented in an earlier batch are for the transaction.
 [[nodiscard]] std::vector<LeafDecision> DecideLeaves(
     const verifier::AppraisedBatch& batch, const v1::BatchEvidence& evidence,
-    BatchSessions& sessions, const DecisionContext& context);
+    BatchSessions& sessions, TaskCounts& tasks, const DecisionContext& context);
 
 }  // namespace countersign::authz
 

@@ -78,6 +78,7 @@ void BuildApp(CLI::App& app, Context& context) {
   AddStore(app, context);
   AddClient(app, context);
   AddAudit(app, context);
+  AddPolicy(app, context);
   AddSharedFlags(app, context);
 }
 

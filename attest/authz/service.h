@@ -9,7 +9,8 @@
 #include "attest/authz/epoch.h"
 #include "attest/authz/grant_issuer.h"
 #include "attest/authz/ledger_writer.h"
-#include "attest/authz/policy_holder.h"
+#include "attest/authz/policy/decider.h"
+#include "attest/authz/policy/policy_holder.h"
 #include "attest/authz/store.h"
 #include "attest/base/clock.h"
 #include "attest/verifier/known_device.h"
@@ -21,6 +22,8 @@ struct Service {
   Store& store;
   LedgerWriter& ledger;
   const PolicyHolder& policy;
+  // Asked besides the rules; null: none is configured.
+  Decider* decision_point;
   const EpochNonces& epochs;
   const EpochNonces& event_tokens;
   const GrantIssuer& issuer;

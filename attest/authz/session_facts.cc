@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "attest/authz/approval.h"
+#include "attest/base/digest.h"
 #include "attest/base/text.h"
 
 namespace countersign::authz {
@@ -74,7 +76,7 @@ std::string SubjectOf(const v1::SessionBinding& binding) {
 }
 
 SessionFacts FactsOf(const v1::SessionBinding& binding,
-                     const v1::DeviceRecord& device) {
+                     const v1::DeviceRecord& device, ByteSpan pcr_digest) {
   const v1::User& user = binding.user();
   const v1::Workload& workload = binding.workload();
   const auto& seen = workload.observations();
@@ -93,7 +95,23 @@ SessionFacts FactsOf(const v1::SessionBinding& binding,
   }
   facts.unit = {workload.unit(), StrengthIn(seen, "unit")};
   facts.ek_class = device.ek_class();
+  facts.ek_trust = device.ek_trust();
+  // The appraisal replayed the log that has this digest, if it is not empty.
+  facts.boot = Equal(Sha256(ByteSpan()), AsBytes(binding.event_log_sha256()))
+                   ? "pcrs-only"
+                   : "event-log";
+  facts.pcr_digest = ToHex(pcr_digest);
   return facts;
+}
+
+ActionFacts FactsOfAction(const v1::ActionRequest& request,
+                          const v1::Approval& approval,
+                          const SessionFacts& session) {
+  return {.name = request.name(),
+          .resource = request.resource(),
+          .purpose = request.purpose(),
+          .audience = request.grant_audience(),
+          .approval = CountedGrade(approval, session)};
 }
 
 Status CheckBindingTexts(const v1::SessionBinding& binding) {

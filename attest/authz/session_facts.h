@@ -4,7 +4,7 @@
 #ifndef COUNTERSIGN_ATTEST_AUTHZ_SESSION_FACTS_H_
 #define COUNTERSIGN_ATTEST_AUTHZ_SESSION_FACTS_H_
 
-#include "attest/authz/policy.h"
+#include "attest/authz/policy/policy.h"
 #include "countersign/v1/evidence.pb.h"
 #include "countersign/v1/statements.pb.h"
 
@@ -16,8 +16,15 @@ namespace countersign::authz {
 
 // A fact without an observation is kClaimed; a SPIFFE ID without one rests on
 // the executable that it was made from.
+// `pcr_digest` is what the session's quote showed.
 [[nodiscard]] SessionFacts FactsOf(const v1::SessionBinding& binding,
-                                   const v1::DeviceRecord& device);
+                                   const v1::DeviceRecord& device,
+                                   ByteSpan pcr_digest);
+
+// What `request` asks for; time, age and count are for the caller to add.
+[[nodiscard]] ActionFacts FactsOfAction(const v1::ActionRequest& request,
+                                        const v1::Approval& approval,
+                                        const SessionFacts& session);
 
 // Checks the texts of a quoted binding that is about to be kept and shown:
 // kMalformedStatement naming the field that is too long, not UTF-8 or holds

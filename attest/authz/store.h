@@ -82,6 +82,8 @@ class StoreView {
   // any more at `now_ms`: revoked, or its session or device is out.
   [[nodiscard]] virtual Result<std::vector<uint64_t>> EndedGrants(
       uint64_t first, uint64_t end, int64_t now_ms) = 0;
+  [[nodiscard]] virtual Result<std::optional<TaskRow>> FindTask(
+      ByteSpan session_id, std::string_view task_id) = 0;
 
   [[nodiscard]] virtual Result<std::optional<Bytes>> FindEvidence(
       const Sha256Digest& digest) = 0;
@@ -130,6 +132,7 @@ class StoreTransaction : public StoreView {
 
   [[nodiscard]] virtual Status AddBatch(const BatchRow& row) = 0;
   [[nodiscard]] virtual Status AddAction(const ActionRow& row) = 0;
+  [[nodiscard]] virtual Status PutTask(const TaskRow& row) = 0;
   // For what is accepted once: a receipt by its jti, everything else by a name
   // with a ':' (authz/approval.cc, authz/oauth). False if that was consumed
   // before.

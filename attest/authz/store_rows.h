@@ -145,6 +145,13 @@ struct GrantRevocationRow {
   uint64_t revoked_index = 0;
 };
 
+// How much a task of a session has done.
+struct TaskRow {
+  Bytes session_id;
+  std::string task_id;   // As the client named it; may be empty.
+  uint64_t actions = 0;  // That were permitted.
+};
+
 struct LedgerHeadRow {
   uint64_t size = 0;
   Sha256Digest root{};

@@ -14,6 +14,9 @@ TARGETS = {
     "private_dirty_mib_idle": (12, "at most"),
     "private_dirty_mib_after_100000": (12, "at most"),
     "idle_wakeups_per_s": (0, "at most"),
+    "policy_10000_first": (2, "at most"),
+    "policy_10000_last": (2, "at most"),
+    "policy_10000_none": (2, "at most"),
 }
 
 

@@ -1,5 +1,5 @@
 // The rule file: any text is refused with a line number or decides something.
-#include "attest/authz/policy.h"
+#include "attest/authz/policy/policy.h"
 #include "tests/fuzz/fuzz_input.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

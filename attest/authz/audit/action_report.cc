@@ -4,11 +4,11 @@
 
 #include "attest/authz/approval.h"
 #include "attest/authz/audit/approval_lines.h"
+#include "attest/authz/audit/decision_again.h"
 #include "attest/authz/audit/describe.h"
 #include "attest/authz/audit/order_lines.h"
 #include "attest/authz/audit/trail.h"
 #include "attest/authz/audit/use_line.h"
-#include "attest/authz/decision_request.h"
 #include "attest/authz/ek_admission.h"
 #include "attest/authz/json_writer.h"
 #include "attest/authz/session_facts.h"
@@ -277,43 +277,22 @@ class Reporter {
                                   : "rule '" + Printable(decision_.rule()) +
                                         "' says " + decision_.decision()) +
         ", policy " + decision_.policy_version();
-    const auto again = DecideAgain();
+    const auto again = AgainDecided();
     if (!again) return Then(Lost("policy", fact, again.error()));
-    Then(Line("policy", *again, fact,
-              "the rule file of that time decides the same again, and the "
-              "request and response hash to what the ledger holds"));
+    Then(Line("policy", again->holds, fact,
+              again->point_asked
+                  ? "the rule file of that time and what the decision point "
+                    "answered lead to the same again, and the request and "
+                    "response hash to what the ledger holds"
+                  : "the rule file of that time decides the same again, and "
+                    "the request and response hash to what the ledger holds"));
   }
 
-  Result<bool> DecideAgain() const {
+  Result<DecisionAgain> AgainDecided() const {
     if (!batch_) return tl::unexpected<Error>(batch_.error());
     if (!session_) return tl::unexpected<Error>(session_.error());
-    if (leaf_ == nullptr) {
-      return Fail(ErrorCode::kLeafIndexMismatch, "another action");
-    }
-    CS_ASSIGN_OR_RETURN(const Bytes version,
-                        FromHex(decision_.policy_version()));
-    CS_ASSIGN_OR_RETURN(const Bytes text, trail_.Evidence(AsString(version)));
-    CS_ASSIGN_OR_RETURN(const auto policy,
-                        Policy::Parse(AsString(text), "policy"));
-    const v1::SessionBinding& binding = session_->session.binding;
-    const v1::DeviceRecord& record = batch_->enrolled.record;
-    const SessionFacts facts = FactsOf(binding, record);
-    const v1::ActionRequest& request = leaf_->request;
-    const v1::Approval& approval = leaf_->action.approval();
-    const PolicyDecision decided = policy->Decide(
-        facts, {request.name(), request.resource(), request.purpose(),
-                request.grant_audience(), CountedGrade(approval, facts)});
-    const std::string asked =
-        DecisionSubject(facts, binding, record).RequestFor(request, approval);
-    const std::string answered = DecisionResponse(decided, policy->version());
-    return Name(decided.outcome) == decision_.decision() &&
-           decided.rule == decision_.rule() &&
-           (decided.outcome != Outcome::kPermit ||
-            decided.approval == decision_.approval_grade()) &&
-           Equal(Sha256(AsBytes(asked)),
-                 AsBytes(decision_.decision_request_sha256())) &&
-           Equal(Sha256(AsBytes(answered)),
-                 AsBytes(decision_.decision_response_sha256()));
+    return DecideAgain(trail_, decision_, *batch_, *session_,
+                       action_.leaf_index);
   }
 
   void DescribeApproval() {

@@ -182,7 +182,8 @@ Result<TrailReader::JudgedBatch> TrailReader::Batch(
              AsBytes(decision.attest_sha256()))) {
     return Fail(ErrorCode::kLedgerEntryMismatch, "another batch");
   }
-  return JudgedBatch{std::move(enrolled), result.claims()};
+  return JudgedBatch{std::move(enrolled), result.claims(),
+                     std::move(*evidence.mutable_decided())};
 }
 
 Result<TrailReader::JudgedSession> TrailReader::Session(

@@ -9,7 +9,7 @@
 
 #include "attest/authz/audit/device_history.h"
 #include "attest/authz/config.h"
-#include "attest/authz/policy.h"
+#include "attest/authz/policy/policy.h"
 #include "attest/authz/store.h"
 #include "attest/ledger/checkpoint.h"
 #include "attest/verifier/appraise.h"
@@ -70,6 +70,7 @@ class TrailReader {
   struct JudgedBatch {
     Enrolled enrolled;
     verifier::AppraisedBatch batch;
+    v1::DecisionRecord decided;  // As it was kept; shown by nothing.
   };
   [[nodiscard]] Result<JudgedBatch> Batch(const ProvenEntry& decision,
                                           const DeviceHistory& history) const;

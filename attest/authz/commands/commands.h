@@ -36,6 +36,7 @@ void AddToken(CLI::App& app, Context& context);
 void AddStore(CLI::App& app, Context& context);
 void AddClient(CLI::App& app, Context& context);
 void AddAudit(CLI::App& app, Context& context);
+void AddPolicy(CLI::App& app, Context& context);
 
 }  // namespace countersign::authz
 

@@ -14,7 +14,7 @@
 #include "attest/authz/api.h"
 #include "attest/authz/commands/commands.h"
 #include "attest/authz/events.h"
-#include "attest/authz/policy_record.h"
+#include "attest/authz/policy/policy_record.h"
 #include "attest/authz/session_end_watch.h"
 #include "attest/base/digest.h"
 
@@ -61,6 +61,11 @@ class Server {
     CS_ASSIGN_OR_RETURN(policy_, PolicyHolder::Load(config.policy));
     CS_RETURN_IF_ERROR(RecordPolicy(installation_.store(),
                                     installation_.ledger(), *policy_->Get()));
+    if (!config.decision_point.url.empty()) {
+      CS_ASSIGN_OR_RETURN(
+          decision_point_,
+          DecisionPoint::Create(config.decision_point, installation_.clock()));
+    }
     CS_ASSIGN_OR_RETURN(Secret epoch_key, installation_.EpochKey());
     // Two keys of one: a nonce is never a token.
     event_tokens_.emplace(
@@ -71,10 +76,11 @@ class Server {
                     config.ledger_origin);
     CS_ASSIGN_OR_RETURN(EkAdmission admission,
                         EkAdmission::Load(config.enrollment));
-    api_.emplace(Service{config, installation_.store(), installation_.ledger(),
-                         *policy_, *epochs_, *event_tokens_, *issuer_,
-                         installation_.keys().service, installation_.clock()},
-                 std::move(admission));
+    api_.emplace(
+        Service{config, installation_.store(), installation_.ledger(), *policy_,
+                decision_point_.get(), *epochs_, *event_tokens_, *issuer_,
+                installation_.keys().service, installation_.clock()},
+        std::move(admission));
     CS_ASSIGN_OR_RETURN(TlsContext tls, LoadTls());
     CS_ASSIGN_OR_RETURN(
         http_,
@@ -144,6 +150,7 @@ class Server {
 
   Installation& installation_;
   std::unique_ptr<PolicyHolder> policy_;
+  std::unique_ptr<DecisionPoint> decision_point_;
   std::optional<EpochNonces> epochs_;
   std::optional<EpochNonces> event_tokens_;
   std::optional<GrantIssuer> issuer_;

@@ -1,6 +1,6 @@
 #include "attest/authz/oauth/presented_grant.h"
 
-#include "attest/authz/policy.h"
+#include "attest/authz/policy/policy.h"
 #include "attest/base/digest.h"
 #include "attest/jose/claims.h"
 #include "attest/jose/json_object.h"

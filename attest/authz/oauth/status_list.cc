@@ -7,7 +7,7 @@
 
 #include "attest/authz/json_writer.h"
 #include "attest/authz/oauth/names.h"
-#include "attest/authz/policy.h"
+#include "attest/authz/policy/policy.h"
 #include "attest/authz/wire.h"
 #include "attest/jose/jws.h"
 

@@ -130,8 +130,16 @@ CREATE TABLE grant_revocations(
   revoked_index INTEGER NOT NULL) STRICT;
 )sql";
 
+// How much each task of a session has done (policy/).
+inline constexpr char kTasks[] = R"sql(
+CREATE TABLE tasks(
+  session_id BLOB NOT NULL, task_id TEXT NOT NULL, actions INTEGER NOT NULL,
+  PRIMARY KEY(session_id, task_id)) STRICT, WITHOUT ROWID;
+)sql";
+
 inline constexpr const char* kVersion1[] = {kFirstTables};
-inline constexpr const char* kVersion2[] = {kConsumed, kEndedSessions, kGrants};
+inline constexpr const char* kVersion2[] = {kConsumed, kEndedSessions, kGrants,
+                                            kTasks};
 
 inline constexpr std::span<const char* const> kVersions[] = {kVersion1,
                                                              kVersion2};

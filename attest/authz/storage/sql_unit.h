@@ -85,6 +85,11 @@ class SqlUnit final : public StoreTransaction {
   [[nodiscard]] Status PutGrantRevocation(
       const GrantRevocationRow& row) override;
 
+  // sql_unit_tasks.cc
+  [[nodiscard]] Result<std::optional<TaskRow>> FindTask(
+      ByteSpan session_id, std::string_view task_id) override;
+  [[nodiscard]] Status PutTask(const TaskRow& row) override;
+
   // sql_unit_ledger.cc
   [[nodiscard]] Result<std::optional<Bytes>> FindEvidence(
       const Sha256Digest& digest) override;

@@ -257,14 +257,16 @@ TEST_F(ApprovalTest, AnAuditSaysWhoApprovedAndWhatThatShows) {
 }
 
 TEST_F(ApprovalTest, StandsInTheDecisionRequest) {
-  const SessionFacts facts = {};
-  const DecisionSubject subject(facts, session_.binding, {});
   const v1::Action action = Approved();
   v1::ActionRequest request;
-  EXPECT_THAT(subject.RequestFor(request, action.approval()),
+  EXPECT_THAT(DecisionRest({}, request, action.approval()),
               HasSubstr(R"("approval":{"grade":"prompt")"));
-  // What was asked before there were approvals hashes as it did.
-  EXPECT_THAT(subject.RequestFor(request, {}), Not(HasSubstr("approval")));
+  // Whoever decides sees whether it counts, too.
+  EXPECT_THAT(DecisionRest({}, request, action.approval()),
+              Not(HasSubstr("\"approved\"")));
+  EXPECT_THAT(DecisionRest({.approval = "prompt"}, request, action.approval()),
+              HasSubstr(R"("approved":"prompt")"));
+  EXPECT_THAT(DecisionRest({}, request, {}), Not(HasSubstr("approv")));
 }
 
 }  // namespace

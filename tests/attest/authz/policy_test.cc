@@ -1,4 +1,4 @@
-#include "attest/authz/policy.h"
+#include "attest/authz/policy/policy.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 
 #include "attest/authz/config.h"
 #include "attest/authz/decision_request.h"
-#include "attest/authz/policy_holder.h"
+#include "attest/authz/policy/policy_holder.h"
 #include "attest/authz/session_facts.h"
 #include "attest/base/digest.h"
 #include "attest/base/json_guard.h"
@@ -431,17 +431,17 @@ TEST(SessionFactsTest, TakesTheWeakestObservationOfAFact) {
     observation.set_name("executable_path");
     observation.set_grade(grade);
   };
-  EXPECT_EQ(FactsOf(binding, {}).executable.strength, Strength::kClaimed);
+  EXPECT_EQ(FactsOf(binding, {}, {}).executable.strength, Strength::kClaimed);
   observe(v1::GRADE_KERNEL);
-  EXPECT_EQ(FactsOf(binding, {}).executable.strength, Strength::kKernel);
-  EXPECT_EQ(FactsOf(binding, {}).spiffe_id.strength, Strength::kKernel);
+  EXPECT_EQ(FactsOf(binding, {}, {}).executable.strength, Strength::kKernel);
+  EXPECT_EQ(FactsOf(binding, {}, {}).spiffe_id.strength, Strength::kKernel);
   observe(v1::GRADE_SAME_USER_SPOOFABLE);
-  EXPECT_EQ(FactsOf(binding, {}).executable.strength,
+  EXPECT_EQ(FactsOf(binding, {}, {}).executable.strength,
             Strength::kSameUserSpoofable);
   // The laptop cannot speak for the service.
   workload.clear_observations();
   observe(v1::GRADE_VERIFIED_BY_SERVICE);
-  EXPECT_EQ(FactsOf(binding, {}).executable.strength, Strength::kClaimed);
+  EXPECT_EQ(FactsOf(binding, {}, {}).executable.strength, Strength::kClaimed);
 }
 
 TEST(DecisionRequestTest, IsJsonWhateverTheTextsHold) {
@@ -449,17 +449,19 @@ TEST(DecisionRequestTest, IsJsonWhateverTheTextsHold) {
   binding.mutable_workload()->set_kind("a\"b\\c\n\x7f");
   v1::DeviceRecord device;
   device.set_ek_class("hardware");
-  const SessionFacts facts = FactsOf(binding, device);
+  const SessionFacts facts = FactsOf(binding, device, {});
   v1::ActionRequest request;
   request.set_name("http:POST");
   request.set_resource("https://a.example/\"},\"x\":{\"");
   request.set_purpose("\u00e9");
-  const std::string json =
-      DecisionSubject(facts, binding, device).RequestFor(request, {});
+  const std::string json = DecisionRequest(
+      DecisionSubject(facts, binding, device).text(),
+      DecisionRest(FactsOfAction(request, {}, facts), request, {}));
   EXPECT_TRUE(CheckJson(json, 65'536).has_value()) << json;
   PolicyDecision decision;
   decision.rule = "\"";
-  EXPECT_TRUE(CheckJson(DecisionResponse(decision, "00"), 65'536).has_value());
+  EXPECT_TRUE(
+      CheckJson(DecisionResponse(decision, "00", {}), 65'536).has_value());
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 
 #include "attest/authz/bind_session.h"
 #include "attest/authz/challenge_store.h"
-#include "attest/authz/policy_record.h"
+#include "attest/authz/policy/policy_record.h"
 #include "attest/authz/tokens.h"
 #include "attest/statement/merkle.h"
 
@@ -120,8 +120,9 @@ ServiceRig::ServiceRig(const RigOptions& options)
   SetRules(options.rules);
   issuer = std::make_unique<GrantIssuer>(service_key, config.issuer,
                                          config.ledger_origin);
-  service.reset(new Service{config, *store, *ledger, *policy, epochs,
-                            event_tokens, *issuer, service_key, clock});
+  service.reset(new Service{config, *store, *ledger, *policy,
+                            options.decision_point, epochs, event_tokens,
+                            *issuer, service_key, clock});
   admission =
       std::make_unique<EkAdmission>(Must(EkAdmission::Load(config.enrollment)));
   findings = std::make_unique<Findings>(*store, *ledger, clock);

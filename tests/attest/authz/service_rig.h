@@ -72,7 +72,8 @@ struct RigOptions {
   std::vector<std::pair<std::string, Bytes>> ek_roots = {};  // File name, DER.
   std::string allow_list = {};
   bool require_channel_binding = true;
-  std::string database = {};  // Path or URI; empty: a file of its own.
+  std::string database = {};          // Path or URI; empty: a file of its own.
+  Decider* decision_point = nullptr;  // Outlives the rig.
 };
 
 class ServiceRig {

@@ -15,9 +15,9 @@ struct OtherHost {
       : store(*OpenStore(rig.config.database, SqlStore::Mode::kMustExist)),
         ledger(*store, rig.ledger_key, rig.folder.Path("other.head"),
                rig.clock),
-        service{rig.config,  *store,          ledger,
-                *rig.policy, rig.epochs,      rig.event_tokens,
-                *rig.issuer, rig.service_key, rig.clock},
+        service{rig.config,      *store,     ledger,           *rig.policy,
+                nullptr,         rig.epochs, rig.event_tokens, *rig.issuer,
+                rig.service_key, rig.clock},
         findings(*store, ledger, rig.clock),
         authorizer(service, findings) {}
 

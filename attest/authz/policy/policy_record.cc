@@ -1,4 +1,4 @@
-#include "attest/authz/policy_record.h"
+#include "attest/authz/policy/policy_record.h"
 
 #include "attest/base/digest.h"
 

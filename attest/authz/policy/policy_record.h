@@ -1,10 +1,10 @@
 // Keeps every rule file that was ever in force: decisions name it by its
 // digest, and an auditor wants to read it.
-#ifndef COUNTERSIGN_ATTEST_AUTHZ_POLICY_RECORD_H_
-#define COUNTERSIGN_ATTEST_AUTHZ_POLICY_RECORD_H_
+#ifndef COUNTERSIGN_ATTEST_AUTHZ_POLICY_POLICY_RECORD_H_
+#define COUNTERSIGN_ATTEST_AUTHZ_POLICY_POLICY_RECORD_H_
 
 #include "attest/authz/ledger_writer.h"
-#include "attest/authz/policy.h"
+#include "attest/authz/policy/policy.h"
 
 namespace countersign::authz {
 
@@ -15,4 +15,4 @@ namespace countersign::authz {
 
 }  // namespace countersign::authz
 
-#endif  // COUNTERSIGN_ATTEST_AUTHZ_POLICY_RECORD_H_
+#endif  // COUNTERSIGN_ATTEST_AUTHZ_POLICY_POLICY_RECORD_H_

@@ -1,14 +1,14 @@
 // The rule file in force, replaced while the service runs. A bad file, or one
 // that others may write to, never replaces a good one.
-#ifndef COUNTERSIGN_ATTEST_AUTHZ_POLICY_HOLDER_H_
-#define COUNTERSIGN_ATTEST_AUTHZ_POLICY_HOLDER_H_
+#ifndef COUNTERSIGN_ATTEST_AUTHZ_POLICY_POLICY_HOLDER_H_
+#define COUNTERSIGN_ATTEST_AUTHZ_POLICY_POLICY_HOLDER_H_
 
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
 
-#include "attest/authz/policy.h"
+#include "attest/authz/policy/policy.h"
 
 namespace countersign::authz {
 
@@ -48,4 +48,4 @@ class PolicyHolder {
 
 }  // namespace countersign::authz
 
-#endif  // COUNTERSIGN_ATTEST_AUTHZ_POLICY_HOLDER_H_
+#endif  // COUNTERSIGN_ATTEST_AUTHZ_POLICY_POLICY_HOLDER_H_

@@ -1,6 +1,6 @@
 #include <set>
 
-#include "attest/authz/policy_rule.h"
+#include "attest/authz/policy/policy_rule.h"
 #include "attest/authz/toml_reader.h"
 
 namespace countersign::authz {
@@ -34,7 +34,19 @@ Status ReadUser(const toml::table& table, std::string_view source,
   reader.Strings("os_name", &rule->user.os_name);
   reader.Strings("uid", &rule->user.uid);
   reader.Strings("verification", &rule->user.verification);
+  reader.Strings("groups", &rule->user.groups);
+  reader.Strings("acr", &rule->user.acr);
   return reader.Finish();
+}
+
+void ReadDigests(TomlReader& reader, std::string_view key, Patterns* digests) {
+  reader.Strings(key, digests);
+  for (const std::string& digest : *digests) {
+    if (digest.size() != 64 ||
+        digest.find_first_not_of("0123456789abcdef") != std::string::npos) {
+      reader.Complain(key, "must be 64 lower-case hex digits each");
+    }
+  }
 }
 
 Status ReadWorkload(const toml::table& table, std::string_view source,
@@ -42,14 +54,7 @@ Status ReadWorkload(const toml::table& table, std::string_view source,
   TomlReader reader(table, source);
   reader.Strings("spiffe_id", &rule->workload.spiffe_id);
   reader.Strings("executable", &rule->workload.executable);
-  reader.Strings("executable_sha256", &rule->workload.executable_sha256);
-  for (const std::string& digest : rule->workload.executable_sha256) {
-    if (digest.size() != 64 ||
-        digest.find_first_not_of("0123456789abcdef") != std::string::npos) {
-      reader.Complain("executable_sha256",
-                      "must be 64 lower-case hex digits each");
-    }
-  }
+  ReadDigests(reader, "executable_sha256", &rule->workload.executable_sha256);
   reader.Strings("unit", &rule->workload.unit);
   std::string grade;
   reader.String("grade", &grade);
@@ -66,6 +71,53 @@ Status ReadWorkload(const toml::table& table, std::string_view source,
                     "must be \"kernel\", \"os-service\", "
                     "\"same-user-spoofable\" or \"claimed\"");
   }
+  return reader.Finish();
+}
+
+Status ReadDevice(const toml::table& table, std::string_view source,
+                  Policy::Rule* rule) {
+  TomlReader reader(table, source);
+  reader.Strings("ek_class", &rule->device.ek_class);
+  reader.Strings("ek_trust", &rule->device.ek_trust);
+  reader.Strings("boot", &rule->device.boot);
+  ReadDigests(reader, "pcr_digest", &rule->device.pcr_digest);
+  return reader.Finish();
+}
+
+// "08:30" in minutes.
+void ReadClock(TomlReader& reader, std::string_view key, int* minute) {
+  std::string text;
+  reader.String(key, &text);
+  if (text.empty()) return;
+  const auto digit = [&text](size_t at) {
+    return text[at] >= '0' && text[at] <= '9' ? text[at] - '0' : 1000;
+  };
+  const bool shaped = text.size() == 5 && text[2] == ':';
+  const int hour = shaped ? digit(0) * 10 + digit(1) : 24;
+  const int past = shaped ? digit(3) * 10 + digit(4) : 60;
+  if (past > 59 || hour > 24 || (hour == 24 && past > 0)) {
+    return reader.Complain(key, "must be a time of day like \"08:30\"");
+  }
+  *minute = hour * 60 + past;
+}
+
+Status ReadWhen(const toml::table& table, std::string_view source,
+                Policy::Rule* rule) {
+  TomlReader reader(table, source);
+  auto& when = rule->when;
+  reader.Strings("weekday", &when.weekday);
+  for (const std::string& day : when.weekday) {
+    constexpr std::string_view kDays = "mon tue wed thu fri sat sun";
+    if (day.size() != 3 || kDays.find(day) % 4 != 0) {
+      reader.Complain("weekday", "must be mon, tue, wed, thu, fri, sat or sun");
+    }
+  }
+  ReadClock(reader, "from", &when.from_minute);
+  ReadClock(reader, "until", &when.until_minute);
+  if (when.from_minute == when.until_minute) {
+    reader.Complain("until", "must differ from `from`");
+  }
+  reader.Int("max_session_age_s", 1, 86400, &when.max_session_age_s);
   return reader.Finish();
 }
 
@@ -90,9 +142,16 @@ Result<Policy::Rule> ReadRule(const toml::table& table,
     CS_RETURN_IF_ERROR(ReadWorkload(*workload, source, &rule));
   }
   if (const toml::table* device = reader.Table("device")) {
-    TomlReader device_reader(*device, source);
-    device_reader.Strings("ek_class", &rule.ek_class);
-    CS_RETURN_IF_ERROR(device_reader.Finish());
+    CS_RETURN_IF_ERROR(ReadDevice(*device, source, &rule));
+  }
+  if (const toml::table* when = reader.Table("when")) {
+    CS_RETURN_IF_ERROR(ReadWhen(*when, source, &rule));
+  }
+  int64_t most = 0;
+  reader.Int("max_actions_per_task", 1, 1'000'000'000, &most);
+  rule.max_actions_per_task = static_cast<uint64_t>(most);
+  if (rule.outcome == Outcome::kDeny && most != 0) {
+    reader.Complain("max_actions_per_task", "is not for a rule that denies");
   }
   if (rule.outcome == Outcome::kDeny && rule.workload.grade.has_value()) {
     reader.Complain("workload",

@@ -1,4 +1,4 @@
-#include "attest/authz/policy_holder.h"
+#include "attest/authz/policy/policy_holder.h"
 
 #include <sys/stat.h>
 
@@ -25,7 +25,7 @@ Result<bool> PolicyHolder::Reload(
   stamp_ = StampOf();
   auto text = ReadTrustedFile(path_, kMaxPolicySize);
   if (!text && text.error().code == ErrorCode::kTooLarge) {
-    return Fail(ErrorCode::kConfigInvalid, path_ + ":1: larger than 256 KiB");
+    return Fail(ErrorCode::kConfigInvalid, path_ + ":1: larger than 4 MiB");
   }
   if (!text) return tl::unexpected<Error>(std::move(text).error());
   CS_ASSIGN_OR_RETURN(auto policy, Policy::Parse(*text, path_));
