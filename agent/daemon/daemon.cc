@@ -111,6 +111,7 @@ class DaemonImpl final : public Daemon {
   Freshness freshness_;
   QuoteOrder order_;
   Batcher batcher_;
+  Logins logins_;
   SessionOpener opener_;
   Enroller enroller_;
   Doctor doctor_;
@@ -137,14 +138,17 @@ DaemonImpl::DaemonImpl(const Machine& machine, const AgentConfig& config,
                {machine.clock, tpm_, disk_, journal_, service_, sessions_,
                 freshness_},
                order_, config.limits.max_batch),
-      opener_({machine.loop, machine.clock, tpm_, disk_, journal_, files_,
-               hasher_, packages_, service_, sessions_, freshness_, order_},
-              SettingsFrom(config)),
+      logins_({machine.clock, tpm_, disk_, files_, machine.store, service_,
+               sessions_}),
+      opener_(
+          {machine.loop, machine.clock, tpm_, disk_, journal_, files_, hasher_,
+           packages_, service_, sessions_, freshness_, order_, logins_},
+          SettingsFrom(config)),
       enroller_({tpm_, disk_, machine.store, journal_, service_}),
       doctor_({machine.clock, tpm_, files_, service_}),
       handler_({machine.loop, machine.clock, state_, sessions_, opener_,
                 batcher_, enroller_, doctor_, service_, uplink_, tpm_, disk_,
-                journal_,
+                journal_, logins_,
                 [this](Enrolled enrolled) { Activate(std::move(enrolled)); }}),
       server_(machine.loop, handler_, LimitsFrom(config)) {
   sessions_.set_listener(handler_);
@@ -180,6 +184,7 @@ Status DaemonImpl::Start(Files files) {
   auto auth = std::make_shared<Secret>(ToBytes(AsBytes(stored->ak_auth())));
   CS_ASSIGN_OR_RETURN(auto recovered,
                       journal_.Recover(AsBytes(device->record.ak_name())));
+  CS_RETURN_IF_ERROR(logins_.Load());
   state_.why_no_device = {ErrorCode::kBusy, "starting"};
   auto enrolled = std::make_shared<Enrolled>(
       Enrolled{std::move(device), std::move(recovered)});
@@ -220,6 +225,7 @@ void DaemonImpl::Activate(Enrolled enrolled) {
   }
   service_.ForgetRefusal();
   opener_.set_device(enrolled.device);
+  logins_.set_device(enrolled.device);
   // Those that the service knows of are among `journal.sessions`.
   sessions_.EndAll("enrolled_again", /*by_service=*/true);
   batcher_.Start(std::move(enrolled.device), std::move(enrolled.journal));

@@ -15,6 +15,7 @@
 #include "agent/daemon/fair_queue.h"
 #include "agent/daemon/freshness.h"
 #include "agent/daemon/journal.h"
+#include "agent/daemon/logins.h"
 #include "agent/daemon/quote_order.h"
 #include "agent/daemon/service_link.h"
 #include "agent/daemon/session_registry.h"
@@ -50,6 +51,7 @@ class SessionOpener {
     SessionRegistry& sessions;
     Freshness& freshness;
     QuoteOrder& order;
+    Logins& logins;
   };
 
   static constexpr size_t kAtOnce = 4;

@@ -126,6 +126,7 @@ Result<Config> LoadConfig(const std::string& path) {
   if (const toml::table* table = reader.Table("sessions")) {
     CS_RETURN_IF_ERROR(ReadSessions(*table, path, &config.sessions));
   }
+  CS_RETURN_IF_ERROR(ReadLoginConfig(reader, path, &config.login));
   if (const toml::table* table = reader.Table("limits")) {
     CS_RETURN_IF_ERROR(ReadLimits(*table, path, &config.limits));
   }
@@ -141,7 +142,8 @@ Result<Config> LoadConfig(const std::string& path) {
        {&config.database, &config.head_file, &config.policy,
         &config.service_key, &config.ledger_key, &config.tls_certificate,
         &config.tls_key, &config.enrollment.ek_roots,
-        &config.enrollment.ek_allowlist}) {
+        &config.enrollment.ek_allowlist, &config.login.oidc.client_secret_file,
+        &config.login.oidc.ca_file}) {
     Resolve(folder, file);
   }
   return config;

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "attest/authz/login/login_config.h"
 #include "attest/base/result.h"
 #include "attest/tpm/pcr_selection.h"
 
@@ -66,6 +67,7 @@ struct Config {
   std::string tls_key = "tls/key.pem";
   EnrollmentConfig enrollment;
   SessionConfig sessions;
+  LoginConfig login;  // [users] and [oidc]
   LimitConfig limits;
 };
 

@@ -19,10 +19,12 @@ namespace countersign::authz {
 // A session that leaves of the batch name, as it was when they were decided.
 struct BatchSession {
   BatchSession(SessionRow session_row, v1::SessionBinding session_binding,
-               const v1::DeviceRecord& device);
+               const v1::DeviceRecord& device,
+               std::optional<LoginRow> session_login);
 
   SessionRow row;
   v1::SessionBinding binding;
+  std::optional<LoginRow> login;  // That it rests on, if any.
   SessionFacts facts;
   DecisionSubject asks;
   TokenSession tokens;

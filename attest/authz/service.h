@@ -16,6 +16,8 @@
 
 namespace countersign::authz {
 
+class Provider;
+
 struct Service {
   const Config& config;
   Store& store;
@@ -25,6 +27,7 @@ struct Service {
   const GrantIssuer& issuer;
   const jose::Es256Key& key;
   const Clock& clock;
+  Provider* provider = nullptr;  // Of identities; null: none is configured.
 };
 
 // Where a request came from, as the server saw it.

@@ -68,22 +68,30 @@ bool IsOsId(std::string_view id) {
 
 }  // namespace
 
-std::string SubjectOf(const v1::SessionBinding& binding) {
+std::string SubjectOf(const v1::SessionBinding& binding,
+                      const LoginRow* login) {
+  if (login != nullptr) return login->subject;
+  if (!binding.user().user_session_id().empty()) return "idp:unknown";
   return "os:" + ToHex(AsBytes(binding.device_id())) + ":" +
          binding.user().os_id();
 }
 
 SessionFacts FactsOf(const v1::SessionBinding& binding,
-                     const v1::DeviceRecord& device) {
+                     const v1::DeviceRecord& device, const LoginRow* login) {
   const v1::User& user = binding.user();
   const v1::Workload& workload = binding.workload();
   const auto& seen = workload.observations();
   const Strength executable = StrengthIn(seen, "executable_path");
   SessionFacts facts;
-  facts.subject = SubjectOf(binding);
+  facts.subject = SubjectOf(binding, login);
   facts.os_name = {user.os_name(), StrengthIn(user.observations(), "os_name")};
   facts.uid = {user.os_id(), StrengthIn(user.observations(), "os_id")};
-  facts.verification = user.verification();
+  if (login != nullptr) {
+    // Here a login's groups and acr become facts, once policy can name them.
+    facts.verification = login->method;
+  } else if (user.user_session_id().empty()) {
+    facts.verification = user.verification();
+  }
   facts.spiffe_id = {workload.spiffe_id(),
                      StrengthIn(seen, "spiffe_id", executable)};
   facts.executable = {workload.executable_path(), executable};
@@ -96,12 +104,15 @@ SessionFacts FactsOf(const v1::SessionBinding& binding,
   return facts;
 }
 
+Status CheckOsId(std::string_view os_id) {
+  if (IsOsId(os_id)) return {};
+  return Fail(ErrorCode::kMalformedStatement, "user.os_id");
+}
+
 Status CheckBindingTexts(const v1::SessionBinding& binding) {
   const v1::User& user = binding.user();
   const v1::Workload& workload = binding.workload();
-  if (!IsOsId(user.os_id())) {
-    return Fail(ErrorCode::kMalformedStatement, "user.os_id");
-  }
+  CS_RETURN_IF_ERROR(CheckOsId(user.os_id()));
   CS_RETURN_IF_ERROR(CheckOptional(user.os_name(), 256, "user.os_name"));
   CS_RETURN_IF_ERROR(
       CheckOptional(user.os_session_id(), 256, "user.os_session_id"));

@@ -10,6 +10,7 @@
 #include "attest/authz/decision_request.h"
 #include "attest/authz/ek_admission.h"
 #include "attest/authz/json_writer.h"
+#include "attest/authz/login/end_login.h"
 #include "attest/authz/session_facts.h"
 #include "attest/base/digest.h"
 #include "attest/base/text.h"
@@ -224,9 +225,11 @@ class Reporter {
   }
 
   CheckedLine PseudonymLine(const v1::SessionBinding& binding) const {
-    const std::string subject = SubjectOf(binding);
     const std::string fact = "in the ledger under the pseudonym " +
                              Hex(decision_.subject_pseudonym());
+    const auto login = LoginOf(trail_.view(), binding);
+    if (!login) return Lost("pseudonym", fact, login.error());
+    const std::string subject = SubjectOf(binding, *login ? &**login : nullptr);
     const auto key = trail_.view().FindSubjectKey(subject);
     if (!key) return Lost("pseudonym", fact, key.error());
     if (!key->has_value()) {
@@ -296,7 +299,9 @@ class Reporter {
                         Policy::Parse(AsString(text), "policy"));
     const v1::SessionBinding& binding = session_->session.binding;
     const v1::DeviceRecord& record = batch_->enrolled.record;
-    const SessionFacts facts = FactsOf(binding, record);
+    CS_ASSIGN_OR_RETURN(const auto login, LoginOf(trail_.view(), binding));
+    const SessionFacts facts =
+        FactsOf(binding, record, login ? &*login : nullptr);
     const v1::ActionRequest& request = leaf_->request;
     const v1::Approval& approval = leaf_->action.approval();
     const PolicyDecision decided = policy->Decide(

@@ -13,6 +13,7 @@
 
 #include "attest/authz/api.h"
 #include "attest/authz/commands/commands.h"
+#include "attest/authz/login/provider.h"
 #include "attest/authz/policy_record.h"
 
 namespace countersign::authz {
@@ -64,10 +65,15 @@ class Server {
                     config.ledger_origin);
     CS_ASSIGN_OR_RETURN(EkAdmission admission,
                         EkAdmission::Load(config.enrollment));
-    api_.emplace(Service{config, installation_.store(), installation_.ledger(),
-                         *policy_, *epochs_, *issuer_,
-                         installation_.keys().service, installation_.clock()},
-                 std::move(admission));
+    if (!config.login.oidc.issuer.empty()) {
+      CS_ASSIGN_OR_RETURN(provider_, Provider::Create(config.login.oidc,
+                                                      installation_.clock()));
+    }
+    api_.emplace(
+        Service{config, installation_.store(), installation_.ledger(), *policy_,
+                *epochs_, *issuer_, installation_.keys().service,
+                installation_.clock(), provider_.get()},
+        std::move(admission));
     CS_ASSIGN_OR_RETURN(TlsContext tls, LoadTls());
     CS_ASSIGN_OR_RETURN(
         http_,
@@ -131,6 +137,7 @@ class Server {
   std::unique_ptr<PolicyHolder> policy_;
   std::optional<EpochNonces> epochs_;
   std::optional<GrantIssuer> issuer_;
+  std::unique_ptr<Provider> provider_;
   std::optional<Api> api_;
   std::unique_ptr<HttpServer> http_;
 };
