@@ -84,8 +84,8 @@ class Browser:
     def enter_device_code(self, url):
         """Types the code of RFC 8628 that `url` holds, and confirms it."""
         at, text = self.fetch(url)
-        for _ in range(3):
-            if "op.deviceInputForm" in text or "op.deviceConfirmForm" in text:
+        for _ in range(6):
+            if "<form" in text:
                 at, text = self.submit(at, text)
         return text
 
