@@ -54,12 +54,13 @@ class Batcher final : private OutboxOwner {
   }
   // Nobody waits for an answer, and nothing is under way that could bring one.
   [[nodiscard]] bool idle() const;
+  // Also for what another request was told.
+  void OnDeviceRefused(const Error& why) override;
 
  private:
   void OnDelivered() override;
   void OnStuck(const Error& why, uint32_t retry_after_s) override;
   void OnJournalRefused(const Error& why) override;
-  void OnDeviceRefused(const Error& why) override;
 
   void PumpSoon();
   void Pump();

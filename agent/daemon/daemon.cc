@@ -111,6 +111,7 @@ class DaemonImpl final : public Daemon {
   Freshness freshness_;
   QuoteOrder order_;
   Batcher batcher_;
+  ServiceEvents events_;
   Logins logins_;
   SessionOpener opener_;
   Enroller enroller_;
@@ -138,11 +139,14 @@ DaemonImpl::DaemonImpl(const Machine& machine, const AgentConfig& config,
                {machine.clock, tpm_, disk_, journal_, service_, sessions_,
                 freshness_},
                order_, config.limits.max_batch),
+      events_(machine.loop, machine.clock, service_, sessions_,
+              [this](const Error& why) { batcher_.OnDeviceRefused(why); }),
       logins_({machine.clock, tpm_, disk_, files_, machine.store, service_,
                sessions_}),
       opener_(
           {machine.loop, machine.clock, tpm_, disk_, journal_, files_, hasher_,
-           packages_, service_, sessions_, freshness_, order_, logins_},
+           packages_, service_, sessions_, freshness_, events_, order_,
+           logins_},
           SettingsFrom(config)),
       enroller_({tpm_, disk_, machine.store, journal_, service_}),
       doctor_({machine.clock, tpm_, files_, service_}),
@@ -226,6 +230,7 @@ void DaemonImpl::Activate(Enrolled enrolled) {
   service_.ForgetRefusal();
   opener_.set_device(enrolled.device);
   logins_.set_device(enrolled.device);
+  events_.set_device(enrolled.device);
   // Those that the service knows of are among `journal.sessions`.
   sessions_.EndAll("enrolled_again", /*by_service=*/true);
   batcher_.Start(std::move(enrolled.device), std::move(enrolled.journal));
@@ -233,7 +238,9 @@ void DaemonImpl::Activate(Enrolled enrolled) {
 
 void DaemonImpl::OnUplinkChange(bool connected) {
   report_(connected ? "the uplink is connected" : "the uplink is gone");
-  if (connected) batcher_.OnUplink();
+  if (!connected) return;
+  batcher_.OnUplink();
+  events_.OnUplink();
 }
 
 Status DaemonImpl::Listen(platform::LocalListener agent,

@@ -50,6 +50,7 @@ class ServiceLink {
 
   static constexpr std::string_view kControl = "control";
   static constexpr std::string_view kActions = "actions";
+  static constexpr std::string_view kEvents = "events";
 
   ServiceLink(UplinkChannel& uplink, const Clock& clock)
       : uplink_(uplink), clock_(clock) {}

@@ -370,6 +370,7 @@ class SessionOpener::Attempt
     parts().sessions.Open(
         session, std::max<int64_t>(0, std::min(granted_ms, asked_for_ms)));
     parts().sessions.OnLease(answer.lease(), asked_ms);
+    parts().events.OnSessionOpen(answer.event_token(), answer.ledger_index());
     Finish(session);
   }
 

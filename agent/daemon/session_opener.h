@@ -17,6 +17,7 @@
 #include "agent/daemon/journal.h"
 #include "agent/daemon/logins.h"
 #include "agent/daemon/quote_order.h"
+#include "agent/daemon/service_events.h"
 #include "agent/daemon/service_link.h"
 #include "agent/daemon/session_registry.h"
 #include "agent/daemon/tpm_queue.h"
@@ -50,6 +51,7 @@ class SessionOpener {
     ServiceLink& service;
     SessionRegistry& sessions;
     Freshness& freshness;
+    ServiceEvents& events;
     QuoteOrder& order;
     Logins& logins;
   };

@@ -25,6 +25,7 @@ struct Deleter {
   }
 };
 using CurlPtr = std::unique_ptr<CURL, Deleter<curl_easy_cleanup>>;
+using CurlMultiPtr = std::unique_ptr<CURLM, Deleter<curl_multi_cleanup>>;
 using CurlUrlPtr = std::unique_ptr<CURLU, Deleter<curl_url_cleanup>>;
 using CurlTextPtr = std::unique_ptr<char, Deleter<curl_free>>;
 using HeaderList = std::unique_ptr<curl_slist, Deleter<curl_slist_free_all>>;
@@ -85,10 +86,14 @@ void SetError(const Error& error, v1::UplinkResponse& response) {
 
 class CurlClient final : public AuthzClient {
  public:
-  CurlClient(CurlPtr curl, TransportSettings settings, TransportLimits limits)
+  CurlClient(CurlMultiPtr multi, CurlPtr curl, TransportSettings settings,
+             TransportLimits limits)
       : settings_(std::move(settings)),
         limits_(limits),
-        curl_(std::move(curl)) {}
+        multi_(std::move(multi)),
+        curl_(std::move(curl)) {
+    curl_multi_setopt(multi_.get(), CURLMOPT_MAXCONNECTS, 1L);
+  }
 
   v1::UplinkResponse Exchange(const v1::UplinkRequest& request,
                               std::stop_token stop) override;
@@ -97,7 +102,6 @@ class CurlClient final : public AuthzClient {
   // What one exchange has brought so far.
   struct Transfer {
     CurlClient* client;
-    std::stop_token stop;
     std::string body = {};
     size_t header_size = 0;
     bool too_large = false;
@@ -108,13 +112,12 @@ class CurlClient final : public AuthzClient {
   void SetRequest(const v1::UplinkRequest& request, const Target& target,
                   curl_slist* headers, Transfer& transfer);
   void SetTrust(const std::string& ca_pem);
+  [[nodiscard]] CURLcode Perform(const std::stop_token& stop);
   void Describe(CURLcode code, const Target& target, bool is_get,
                 Transfer& transfer, v1::UplinkResponse& response);
 
   static size_t OnHeader(char* data, size_t, size_t size, void* context);
   static size_t OnBody(char* data, size_t, size_t size, void* context);
-  static int OnProgress(void* context, curl_off_t, curl_off_t, curl_off_t,
-                        curl_off_t);
   static CURLcode OnSslContext(CURL*, void* context, void* client);
 
   template <typename T>
@@ -132,6 +135,7 @@ class CurlClient final : public AuthzClient {
   TransportLimits limits_;
   TlsObserver tls_;  // Outlives the contexts that curl_ keeps.
   char error_[CURL_ERROR_SIZE] = {};
+  CurlMultiPtr multi_;  // Holds the connection.
   CurlPtr curl_;
 };
 
@@ -163,11 +167,6 @@ size_t CurlClient::OnBody(char* data, size_t, size_t size, void* context) {
   return size;
 }
 
-int CurlClient::OnProgress(void* context, curl_off_t, curl_off_t, curl_off_t,
-                           curl_off_t) {
-  return static_cast<Transfer*>(context)->stop.stop_requested() ? 1 : 0;
-}
-
 CURLcode CurlClient::OnSslContext(CURL*, void* context, void* client) {
   static_cast<CurlClient*>(client)->tls_.Watch(static_cast<SSL_CTX*>(context));
   return CURLE_OK;
@@ -186,7 +185,6 @@ void CurlClient::SetConnection() {
   Set(CURLOPT_SSL_VERIFYHOST, 2L);
   Set(CURLOPT_SSL_CTX_FUNCTION, &CurlClient::OnSslContext);
   Set(CURLOPT_SSL_CTX_DATA, this);
-  Set(CURLOPT_MAXCONNECTS, 1L);
   Set(CURLOPT_BUFFERSIZE, 16L << 10);
   Set(CURLOPT_UPLOAD_BUFFERSIZE, 64L << 10);
   Set(CURLOPT_TCP_KEEPALIVE, 1L);
@@ -195,7 +193,9 @@ void CurlClient::SetConnection() {
   Set(CURLOPT_NOPROXY, "");
   Set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   Set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(limits_.connect.count()));
-  Set(CURLOPT_LOW_SPEED_LIMIT, limits_.slow_bytes);
+  // With any limit, curl wakes once a second to compare.
+  Set(CURLOPT_LOW_SPEED_LIMIT,
+      limits_.slow_for.count() > 0 ? limits_.slow_bytes : 0L);
   Set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(limits_.slow_for.count()));
   Set(CURLOPT_MAXFILESIZE_LARGE, static_cast<curl_off_t>(limits_.max_answer));
 }
@@ -234,9 +234,36 @@ void CurlClient::SetRequest(const v1::UplinkRequest& request,
   Set(CURLOPT_HEADERDATA, &transfer);
   Set(CURLOPT_WRITEFUNCTION, &CurlClient::OnBody);
   Set(CURLOPT_WRITEDATA, &transfer);
-  Set(CURLOPT_NOPROGRESS, 0L);
-  Set(CURLOPT_XFERINFOFUNCTION, &CurlClient::OnProgress);
-  Set(CURLOPT_XFERINFODATA, &transfer);
+}
+
+// Not curl_easy_perform, which wakes once a second: a request that the service
+// holds may be all that this laptop does for hours.
+CURLcode CurlClient::Perform(const std::stop_token& stop) {
+  constexpr int kLongestMs = 600'000;  // Timeouts of curl's own come before.
+  const std::stop_callback wake(
+      stop, [multi = multi_.get()] { curl_multi_wakeup(multi); });
+  if (curl_multi_add_handle(multi_.get(), curl_.get()) != CURLM_OK) {
+    return CURLE_FAILED_INIT;
+  }
+  CURLcode code = CURLE_FAILED_INIT;
+  int running = 1;
+  CURLMcode ok = CURLM_OK;
+  while (ok == CURLM_OK && running > 0) {
+    if (stop.stop_requested()) {
+      code = CURLE_ABORTED_BY_CALLBACK;
+      break;
+    }
+    ok = curl_multi_perform(multi_.get(), &running);
+    if (ok != CURLM_OK || running == 0) break;
+    ok = curl_multi_poll(multi_.get(), nullptr, 0, kLongestMs, nullptr);
+  }
+  int left = 0;
+  if (const CURLMsg* done = curl_multi_info_read(multi_.get(), &left);
+      done != nullptr && done->msg == CURLMSG_DONE) {
+    code = done->data.result;
+  }
+  curl_multi_remove_handle(multi_.get(), curl_.get());
+  return code;
 }
 
 void CurlClient::Describe(CURLcode code, const Target& target, bool is_get,
@@ -290,13 +317,13 @@ v1::UplinkResponse CurlClient::Exchange(const v1::UplinkRequest& request,
   if (!request.body().empty()) {
     curl_slist_append(headers.get(), "Content-Type: application/x-protobuf");
   }
-  Transfer transfer{.client = this, .stop = std::move(stop)};
+  Transfer transfer{.client = this};
   error_[0] = '\0';
   tls_.Clear();
   SetConnection();
   SetTrust(request.ca_pem());
   SetRequest(request, *target, headers.get(), transfer);
-  const CURLcode code = curl_easy_perform(curl_.get());
+  const CURLcode code = Perform(stop);
   Describe(code, *target, request.body().empty(), transfer, response);
   // Nothing of this exchange may be looked at by the next one.
   Set(CURLOPT_POSTFIELDS, static_cast<char*>(nullptr));
@@ -321,11 +348,13 @@ Result<std::unique_ptr<AuthzClient>> AuthzClient::Create(
   if (!StartLibcurl()) {
     return Fail(ErrorCode::kInternal, "libcurl with OpenSSL 3 is needed");
   }
+  CurlMultiPtr multi(curl_multi_init());
   CurlPtr curl(curl_easy_init());
-  if (!curl) return Fail(ErrorCode::kInternal, "libcurl: out of memory");
+  if (!multi || !curl)
+    return Fail(ErrorCode::kInternal, "libcurl: out of memory");
   if (settings.proxy == "none") settings.proxy.clear();
-  return std::make_unique<CurlClient>(std::move(curl), std::move(settings),
-                                      limits);
+  return std::make_unique<CurlClient>(std::move(multi), std::move(curl),
+                                      std::move(settings), limits);
 }
 
 }  // namespace countersign::agent

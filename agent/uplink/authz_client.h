@@ -34,7 +34,7 @@ struct TransportLimits {
   size_t max_header = 64u << 10;  // All header lines of an answer together.
   std::chrono::milliseconds connect{10'000};
   std::chrono::milliseconds total{60'000};  // Where the request names none.
-  // Less than `slow_bytes` a second for `slow_for` ends the exchange.
+  // Less than `slow_bytes` a second for `slow_for` ends the exchange; 0: never.
   long slow_bytes = 16;
   std::chrono::seconds slow_for{20};
 };

@@ -1,6 +1,7 @@
 #include "agent/uplink/channel.h"
 
 #include <algorithm>
+#include <array>
 #include <random>
 #include <utility>
 
@@ -13,8 +14,12 @@ namespace countersign::agent {
 namespace {
 
 constexpr size_t kReadSize = 256 * 1024;
-// More than both lanes can owe at once: then the daemon has stopped reading.
-constexpr size_t kMaxUnsent = 3 * kMaxUplinkFrame;
+// More than all lanes can owe at once: then the daemon has stopped reading.
+constexpr size_t kMaxUnsent = 4 * kMaxUplinkFrame;
+
+constexpr std::string_view kEventsLane = "events";
+constexpr std::array<std::string_view, 3> kLanes = {"control", "actions",
+                                                    kEventsLane};
 
 // Agents that lost the same service must not come back in step.
 std::chrono::milliseconds Jittered(std::chrono::milliseconds delay) {
@@ -44,8 +49,7 @@ struct Channel::Link {
   platform::LocalConnection connection;
   FrameDecoder decoder;
   Bytes unsent;
-  std::unique_ptr<Lane> control;
-  std::unique_ptr<Lane> actions;
+  std::map<std::string_view, std::unique_ptr<Lane>> lanes;
 };
 
 Status CheckListener(const std::string& socket_path,
@@ -92,19 +96,18 @@ Status Channel::TryConnect() {
   CS_RETURN_IF_ERROR(CheckListener(options_.socket, connection));
   auto link = std::make_unique<Link>(std::move(connection));
   const uint64_t number = ++links_;
-  for (const char* name : {"control", "actions"}) {
-    CS_ASSIGN_OR_RETURN(auto client, NewClient());
-    auto lane = std::make_unique<Lane>(
+  for (const std::string_view name : kLanes) {
+    CS_ASSIGN_OR_RETURN(auto client, NewClient(name));
+    link->lanes[name] = std::make_unique<Lane>(
         std::move(client), options_.lane_capacity,
         [this, number, name](v1::UplinkResponse response) {
           // Shared, since what is posted gets copied.
           const auto shared =
               std::make_shared<v1::UplinkResponse>(std::move(response));
-          loop_.Post(
-              [this, number, name, shared] { OnReply(number, name, *shared); });
+          loop_.Post([this, number, name, shared] {
+            OnReply(number, std::string(name), *shared);
+          });
         });
-    (name == std::string_view("control") ? link->control : link->actions) =
-        std::move(lane);
   }
   CS_RETURN_IF_ERROR(loop_.Add(
       link->connection.handle(), [this] { OnReadable(); },
@@ -113,17 +116,21 @@ Status Channel::TryConnect() {
   return {};
 }
 
-Result<std::unique_ptr<AuthzClient>> Channel::NewClient() const {
-  return AuthzClient::Create(options_.transport, options_.limits);
+Result<std::unique_ptr<AuthzClient>> Channel::NewClient(
+    std::string_view lane) const {
+  TransportLimits limits = options_.limits;
+  // What the service holds back sends nothing meanwhile.
+  if (lane == kEventsLane) limits.slow_for = std::chrono::seconds(0);
+  return AuthzClient::Create(options_.transport, limits);
 }
 
 Status Channel::Renew(TransportSettings transport) {
   options_.transport = std::move(transport);
   if (!link_) return {};  // The next connection takes them.
-  CS_ASSIGN_OR_RETURN(auto control, NewClient());
-  CS_ASSIGN_OR_RETURN(auto actions, NewClient());
-  link_->control->Renew(std::move(control));
-  link_->actions->Renew(std::move(actions));
+  for (const auto& [name, lane] : link_->lanes) {
+    CS_ASSIGN_OR_RETURN(auto client, NewClient(name));
+    lane->Renew(std::move(client));
+  }
   return {};
 }
 
@@ -167,10 +174,9 @@ Status Channel::Accept(ByteSpan payload) {
   if (request.lane().empty()) return RefusalIn(payload);
   const uint64_t id = request.id();
   Error refusal;
-  if (request.lane() == "control" || request.lane() == "actions") {
-    Lane& lane =
-        request.lane() == "control" ? *link_->control : *link_->actions;
-    if (lane.Offer(std::move(request))) return {};
+  const auto lane = link_->lanes.find(request.lane());
+  if (lane != link_->lanes.end()) {
+    if (lane->second->Offer(std::move(request))) return {};
     refusal = {ErrorCode::kBusy, "the uplink's lane is full"};
   } else {
     refusal = {ErrorCode::kBadRequest,

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "agent/ipc/frame.h"
 #include "agent/uplink/lane.h"
@@ -52,7 +53,8 @@ class Channel {
 
   void Connect();
   [[nodiscard]] Status TryConnect();
-  [[nodiscard]] Result<std::unique_ptr<AuthzClient>> NewClient() const;
+  [[nodiscard]] Result<std::unique_ptr<AuthzClient>> NewClient(
+      std::string_view lane) const;
   void Drop(const Error& why);
   void OnReadable();
   void Flush();

@@ -92,6 +92,8 @@ std::vector<Route> Api::Routes() {
        }},
       {"POST", "/v1/actions", kEvidence, json(kMaxBatchSize),
        [this](const Request& request, View) { return PostActions(request); }},
+      {"POST", "/v1/events", kEvents, json(kMaxSmallBodySize),
+       [this](const Request& request, View) { return PostEvents(request); }},
       {"POST", "/v1/receipts/verify", kReceipt, json(kMaxSmallBodySize),
        [this](const Request& request, View) { return PostReceipt(request); }},
       {"GET", "/v1/devices", kAdmin, 0,
@@ -128,6 +130,7 @@ Response Api::Handle(const Request& request) {
   } catch (const std::exception& error) {
     response = ProblemResponse(ForCaller({ErrorCode::kInternal, error.what()}));
   }
+  if (response.wait) return response;
   spdlog::info("{} {} {} {} {} ms", Printable(request.remote_address, 64),
                Printable(request.method, 16), Printable(request.path, 128),
                response.status, service_.clock.MonotonicMs() - begun_ms);
@@ -181,6 +184,10 @@ Status Api::Authenticate(const Route& route, const Request& request) {
 Response Api::SignedResponse(const Request& request, Format format,
                              Answer answer) {
   Response response;
+  if (answer.wait) {
+    response.wait = std::move(answer.wait);
+    return response;
+  }
   if (!answer.payload) {
     const Error error = ForCaller(answer.payload.error());
     answer.status = HttpStatus(error.code);

@@ -44,6 +44,7 @@ class Api final : public RequestHandler {
     Result<std::string> payload;
     int status = 200;
     int retry_after_s = 0;
+    std::optional<Wait> wait = std::nullopt;  // Nothing to answer yet.
   };
 
   [[nodiscard]] std::vector<Route> Routes();
@@ -65,6 +66,7 @@ class Api final : public RequestHandler {
   [[nodiscard]] Response PostLoginPoll(const Request& request);
   [[nodiscard]] Response PostBackchannelLogout(const Request& request);
   [[nodiscard]] Response PostActions(const Request& request);
+  [[nodiscard]] Response PostEvents(const Request& request);
   [[nodiscard]] Response PostReceipt(const Request& request);
   [[nodiscard]] Response GetDevices(const Request& request);
   [[nodiscard]] Response GetDevice(std::string_view id);

@@ -3,6 +3,7 @@
 #include "attest/authz/bind_session.h"
 #include "attest/authz/challenge_store.h"
 #include "attest/authz/error_info.h"
+#include "attest/authz/events.h"
 #include "attest/authz/receipts.h"
 #include "attest/base/digest.h"
 #include "attest/jose/signed_answer.h"
@@ -111,6 +112,19 @@ Response Api::PostActions(const Request& request) {
       }
     }
     answer.payload = outcome->answer.SerializeAsString();
+  });
+}
+
+Response Api::PostEvents(const Request& request) {
+  v1::EventsRequest body;
+  return Agent(request, jose::kKindEvents, body, [&](Answer& answer) {
+    answer.audience = AudienceOf(body.device_id());
+    const Result<v1::EventsAnswer> events = EventsOf(service_, body);
+    if (events && events->ended().empty() && !request.waited) {
+      answer.wait = Wait{EventTopic(AsBytes(body.device_id())), kEventWait};
+      return;
+    }
+    answer.payload = Serialized(events);
   });
 }
 

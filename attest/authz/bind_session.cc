@@ -184,6 +184,8 @@ Result<v1::SessionAnswer> Answer(const Service& service, const SessionRow& row,
   answer.set_expires_at_ms(row.expires_ms);
   answer.set_ledger_index(row.ledger_index);
   answer.set_subject(row.subject);
+  answer.set_event_token(AsString(
+      service.event_tokens.Mint(row.device_id, service.clock.NowMs())));
   const auto prove = [&](StoreView& view) -> Status {
     CS_ASSIGN_OR_RETURN(*answer.mutable_proof(),
                         LedgerWriter::Prove(view, row.ledger_index));

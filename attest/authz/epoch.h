@@ -4,7 +4,8 @@
 // 24 of HMAC-SHA256(key, device_id ‖ time). Whoever has not asked cannot know
 // one, and each is good for one device; what replays inside an epoch is
 // stopped by sequence numbers and leaf uniqueness. All processes over one
-// database share the key.
+// database share the key. Event tokens (authz/events.h) are the same under a
+// key of their own.
 #ifndef COUNTERSIGN_ATTEST_AUTHZ_EPOCH_H_
 #define COUNTERSIGN_ATTEST_AUTHZ_EPOCH_H_
 

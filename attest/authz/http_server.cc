@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "attest/authz/connection_registry.h"
+#include "attest/authz/waiting_room.h"
 
 namespace countersign::authz {
 namespace {
@@ -50,6 +51,7 @@ struct Shared {
   const HttpServerOptions options;
   RequestHandler& handler;
   ConnectionRegistry registry;
+  WaitingRoom waiting;
   asio::thread_pool workers;
   std::atomic<int> queued{0};
   std::atomic<bool> stopping{false};
@@ -65,13 +67,18 @@ int StatusOf(const error_code& error) {
 // One client: handshake, then requests one after the other. Everything runs
 // on its strand, but for the handler.
 class Connection final : public Closable,
+                         public Waiter,
                          public std::enable_shared_from_this<Connection> {
  public:
   Connection(tcp::socket socket, asio::ssl::context context, Shared& shared)
       : context_(std::move(context)),
         stream_(std::move(socket), context_),
-        shared_(shared) {}
-  ~Connection() override { shared_.registry.Leave(this); }
+        shared_(shared),
+        patience_(stream_.get_executor()) {}
+  ~Connection() override {
+    shared_.waiting.Leave(this);
+    shared_.registry.Leave(this);
+  }
 
   void Run() {
     asio::dispatch(stream_.get_executor(),
@@ -80,6 +87,12 @@ class Connection final : public Closable,
   void Close() override {
     asio::post(stream_.get_executor(),
                [self = shared_from_this()] { self->CloseNow(); });
+  }
+  void Wake() override {
+    // At once, so that a server that stops lets it be answered.
+    shared_.registry.SetIdle(this, false);
+    asio::post(stream_.get_executor(),
+               [self = shared_from_this()] { self->OnWake(); });
   }
 
  private:
@@ -195,25 +208,73 @@ class Connection final : public Closable,
   void Dispatch() {
     beast::get_lowest_layer(stream_).expires_never();
     keep_alive_ = parser_->get().keep_alive();
+    Handle(std::make_shared<Request>(TakeRequest()));
+  }
+
+  void Handle(std::shared_ptr<Request> request) {
     if (shared_.queued.fetch_add(1) >=
         shared_.options.queue + shared_.options.workers) {
       shared_.queued.fetch_sub(1);
+      StopWaiting();
       return Refuse(503);
     }
-    asio::post(shared_.workers,
-               [self = shared_from_this(), request = TakeRequest()] {
-                 Response response;
-                 try {
-                   response = self->shared_.handler.Handle(request);
-                 } catch (const std::exception&) {
-                   response = self->shared_.handler.Refusal(500);
-                 }
-                 self->shared_.queued.fetch_sub(1);
-                 asio::post(self->stream_.get_executor(),
-                            [self, response = std::move(response)]() mutable {
-                              self->Write(std::move(response));
-                            });
-               });
+    asio::post(shared_.workers, [self = shared_from_this(),
+                                 request = std::move(request)]() mutable {
+      Response response;
+      try {
+        response = self->shared_.handler.Handle(*request);
+      } catch (const std::exception&) {
+        response = self->shared_.handler.Refusal(500);
+      }
+      self->shared_.queued.fetch_sub(1);
+      asio::post(self->stream_.get_executor(),
+                 [self, request = std::move(request),
+                  response = std::move(response)]() mutable {
+                   self->OnHandled(std::move(request), std::move(response));
+                 });
+    });
+  }
+
+  void OnHandled(std::shared_ptr<Request> request, Response response) {
+    if (!response.wait || request->waited) {
+      StopWaiting();
+      return Write(std::move(response));
+    }
+    if (wait_ == Waits::kNo) {
+      // Entered first and looked at again then, so that what happens between
+      // the two is seen.
+      wait_ = Waits::kLooks;
+      woken_ = false;
+      shared_.waiting.Enter(response.wait->topic, weak_from_this(), this);
+      return Handle(std::move(request));
+    }
+    wait_ = Waits::kYes;
+    waiting_ = std::move(request);
+    if (woken_ || shared_.stopping) return EndWait();
+    shared_.registry.SetIdle(this, true);
+    patience_.expires_after(response.wait->at_most);
+    patience_.async_wait([self = shared_from_this()](error_code error) {
+      if (!error) self->EndWait();
+    });
+  }
+
+  void OnWake() {
+    woken_ = true;
+    EndWait();
+  }
+  void EndWait() {
+    if (wait_ != Waits::kYes) return;
+    std::shared_ptr<Request> request = std::move(waiting_);
+    StopWaiting();
+    request->waited = true;
+    Handle(std::move(request));
+  }
+  void StopWaiting() {
+    if (wait_ == Waits::kNo) return;
+    if (wait_ == Waits::kYes) shared_.registry.SetIdle(this, false);
+    wait_ = Waits::kNo;
+    shared_.waiting.Leave(this);
+    patience_.cancel();
   }
 
   Request TakeRequest() {
@@ -284,7 +345,12 @@ class Connection final : public Closable,
     stream_.async_shutdown(
         [self = shared_from_this()](error_code) { self->CloseNow(); });
   }
-  void CloseNow() { beast::get_lowest_layer(stream_).close(); }
+  void CloseNow() {
+    beast::get_lowest_layer(stream_).close();
+    // Its timer would keep it.
+    StopWaiting();
+    waiting_.reset();
+  }
 
   void Expire(std::chrono::milliseconds after) {
     beast::get_lowest_layer(stream_).expires_after(after);
@@ -311,6 +377,11 @@ class Connection final : public Closable,
   beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
   std::optional<Answer> answer_;
+  enum class Waits : uint8_t { kNo, kLooks, kYes };
+  Waits wait_ = Waits::kNo;
+  bool woken_ = false;
+  std::shared_ptr<Request> waiting_;
+  asio::steady_timer patience_;
   bool keep_alive_ = false;
   unsigned version_ = 11;
   bool head_ = false;
@@ -428,6 +499,10 @@ Result<std::unique_ptr<HttpServer>> HttpServer::Start(
 
 uint16_t HttpServer::port() const { return impl_->port; }
 
+void HttpServer::Wake(const std::string& topic) {
+  impl_->shared.waiting.Wake(topic);
+}
+
 void HttpServer::ReplaceTls(TlsContext tls) {
   const std::lock_guard lock(impl_->tls_mutex);
   impl_->tls = std::move(tls);
@@ -437,6 +512,7 @@ void HttpServer::Stop(std::chrono::milliseconds grace) {
   if (std::exchange(impl_->stopped, true)) return;
   const auto deadline = std::chrono::steady_clock::now() + grace;
   impl_->shared.stopping = true;
+  impl_->shared.waiting.WakeAll();
   asio::post(impl_->io, [impl = impl_.get()] {
     impl->acceptor.close();
     impl->pause.cancel();

@@ -14,7 +14,8 @@
 //   415  any Content-Encoding: nothing here is worth a decompression bomb
 //   431  header section over 8 KiB
 //   503  all workers busy and the queue full, with Retry-After
-// When `connections` are open, the one that idles longest makes room.
+// When `connections` are open, the one that idles longest makes room; one whose
+// request waits (Response::wait) idles.
 #ifndef COUNTERSIGN_ATTEST_AUTHZ_HTTP_SERVER_H_
 #define COUNTERSIGN_ATTEST_AUTHZ_HTTP_SERVER_H_
 
@@ -52,9 +53,22 @@ struct Request {
   std::string remote_address;  // Of the TCP peer, without port.
   // RFC 9266 "EXPORTER-Channel-Binding" of this connection; empty under 1.2.
   Bytes tls_exporter;
+  // It waited (Response::wait), and is asked for the last time: the time is
+  // up, the topic was woken, or the server stops.
+  bool waited = false;
+};
+
+// What a request waits for: HttpServer::Wake with this topic, but not longer
+// than `at_most`.
+struct Wait {
+  std::string topic;
+  std::chrono::milliseconds at_most{0};
 };
 
 struct Response {
+  // Nothing is answered yet: the request waits without a worker, and is handled
+  // again later, then for good. Whatever else stands here is ignored.
+  std::optional<Wait> wait;
   int status = 200;
   std::string content_type;
   std::string body;
@@ -104,6 +118,9 @@ class HttpServer {
   ~HttpServer();
 
   [[nodiscard]] uint16_t port() const;
+  // Requests that wait for `topic` are handled again. Any thread. One that is
+  // about to wait is not missed: it is handled once more before it does.
+  void Wake(const std::string& topic);
   // New connections get `tls`; those that exist keep theirs.
   void ReplaceTls(TlsContext tls);
   // Accepts nothing more, lets requests that have begun end for at most

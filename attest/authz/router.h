@@ -18,6 +18,7 @@ enum class Authentication : uint8_t {
   kPublic,    // The answer is for everybody: keys, the ledger.
   kEvidence,  // The body proves itself, by a quote or an enrollment token.
   kReceipt,   // The body holds a receipt, which is the credential.
+  kEvents,    // The body holds an event token: an answer to evidence gave it.
   kAdmin,     // "Authorization: Bearer" with an administrator token.
 };
 

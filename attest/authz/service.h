@@ -24,6 +24,7 @@ struct Service {
   LedgerWriter& ledger;
   const PolicyHolder& policy;
   const EpochNonces& epochs;
+  const EpochNonces& event_tokens;
   const GrantIssuer& issuer;
   const jose::Es256Key& key;
   const Clock& clock;

@@ -51,6 +51,10 @@ class StoreView {
       const Sha256Digest& binding) = 0;
   [[nodiscard]] virtual Result<std::vector<SessionRow>> LiveSessions(
       ByteSpan device_id) = 0;
+  // Sessions whose end stands in the ledger behind `index`, in that order; of
+  // one device, or of all if `device_id` is empty.
+  [[nodiscard]] virtual Result<std::vector<SessionRow>> SessionsEndedAfter(
+      uint64_t index, ByteSpan device_id, int limit) = 0;
 
   [[nodiscard]] virtual Result<std::optional<LoginRow>> FindLogin(
       ByteSpan id) = 0;

@@ -10,6 +10,7 @@
 
 #include "attest/jose/es256.h"
 #include "attest/jose/json_object.h"
+#include "attest/jose/jwk_members.h"
 
 namespace countersign::jose {
 namespace {
@@ -28,6 +29,8 @@ using EvpKey = std::shared_ptr<EVP_PKEY>;
 tl::unexpected<Error> Malformed(std::string detail) {
   return Fail(ErrorCode::kJwsMalformed, std::move(detail));
 }
+
+bool HoldsSecret(const JsonObject& jwk) { return jwk.Has("d") || jwk.Has("k"); }
 
 EvpKey Owned(EVP_PKEY* key) { return {key, EVP_PKEY_free}; }
 
@@ -123,9 +126,7 @@ std::optional<ForeignAlgorithm> ForeignAlgorithmFrom(std::string_view name) {
 Result<ForeignKey> ForeignKey::FromJwkJson(std::string_view json) {
   CS_ASSIGN_OR_RETURN(const JsonObject jwk,
                       JsonObject::Parse(json, kMaxJwkSize));
-  if (jwk.Has("d") || jwk.Has("k")) {
-    return Malformed("JWK holds a secret");
-  }
+  if (HoldsSecret(jwk)) return Malformed("JWK holds a secret");
   const auto kty = jwk.Text("kty");
   const auto crv = jwk.Text("crv");
   ForeignKey key;
@@ -170,14 +171,12 @@ Status ForeignKey::Verify(ForeignAlgorithm algorithm, ByteSpan message,
   if (!IsFor(algorithm)) {
     return Fail(ErrorCode::kJwsAlgorithm, "the key is for another algorithm");
   }
-  bool good = false;
   if (algorithm == ForeignAlgorithm::kEs256) {
     CS_ASSIGN_OR_RETURN(const auto key,
                         Es256PublicKey::FromEvpPkey(key_.get()));
     return key.Verify(message, signature);
   }
-  good = VerifyWith(key_.get(), algorithm, message, signature);
-  if (!good) {
+  if (!VerifyWith(key_.get(), algorithm, message, signature)) {
     (void)OpensslError();
     return Fail(ErrorCode::kBadSignature, "of the identity provider's token");
   }
@@ -185,23 +184,13 @@ Status ForeignKey::Verify(ForeignAlgorithm algorithm, ByteSpan message,
 }
 
 Result<ForeignKeySet> ForeignKeySet::FromJson(std::string_view json) {
-  if (json.size() > kMaxJsonSize) {
-    return Fail(ErrorCode::kTooLarge, "JWK Set is too long");
-  }
-  CS_ASSIGN_OR_RETURN(const JsonObject document,
-                      JsonObject::Parse(json, kMaxJsonSize));
-  const auto members = document.Objects("keys");
-  if (!members) return Malformed("JWK Set has no array of keys");
-  if (members->size() > kMaxKeys) {
-    return Fail(ErrorCode::kTooLarge, "JWK Set has too many keys");
-  }
+  CS_ASSIGN_OR_RETURN(const std::vector<std::string> members,
+                      JwkMembers(json, kMaxJsonSize, kMaxKeys));
   ForeignKeySet set;
-  for (const std::string& member : *members) {
+  for (const std::string& member : members) {
+    const auto jwk = JsonObject::Parse(member, kMaxJwkSize);
+    if (jwk && HoldsSecret(*jwk)) return Malformed("JWK holds a secret");
     auto key = ForeignKey::FromJwkJson(member);
-    if (!key && key.error().code == ErrorCode::kJwsMalformed &&
-        key.error().detail.ends_with("secret")) {
-      return tl::unexpected<Error>(key.error());
-    }
     if (!key) continue;
     for (const ForeignKey& other : set.keys_) {
       if (!key->kid().empty() && other.kid() == key->kid() &&

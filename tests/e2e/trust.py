@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pathlib
 import shutil
 import sqlite3
 import subprocess
@@ -64,6 +65,45 @@ def test_revocation_stops_sessions():
             raise rig.Failure("a revoked device opened a session")
         code, out = one.audit_verify()
         expect(code == 0, out)
+
+
+def test_revocation_is_pushed():
+    with Rig() as one:
+        one.all_up()
+        client = one.client()
+        sessions = [client.open_session() for _ in range(3)]
+        expect(client.authorize(sessions[0])["decision"] == "permit")
+        # The uplink waits for word of the service, and works meanwhile.
+        until(lambda: one.cli("status")[1]["sessions"] == 3, 5, "sessions")
+        device = one.cli("status")[1]["device_id"]
+        one.authz("device", "revoke", device, "--config", one.toml)
+        start = time.monotonic()
+        # Their leases would last for two minutes, and nobody asks.
+        until(lambda: one.cli("status")[1].get("sessions", 0) == 0, 20,
+              "the end of all sessions")
+        print(f"told after {time.monotonic() - start:.2f} s at most")
+
+
+def test_uplink_sleeps_while_the_service_holds_a_request():
+    with Rig() as one:
+        one.all_up()
+        client = one.client()
+        client.open_session()
+        time.sleep(1)
+        before = switches(one.uplink.pid)
+        time.sleep(3)
+        expect(switches(one.uplink.pid) - before <= 2,
+               switches(one.uplink.pid) - before)
+
+
+def switches(pid):
+    """How often the threads of a process went to sleep."""
+    count = 0
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        for line in (task / "status").read_text().splitlines():
+            if line.startswith("voluntary_ctxt_switches"):
+                count += int(line.split()[1])
+    return count
 
 
 def ended(client, session):

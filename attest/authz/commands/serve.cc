@@ -13,8 +13,11 @@
 
 #include "attest/authz/api.h"
 #include "attest/authz/commands/commands.h"
+#include "attest/authz/events.h"
 #include "attest/authz/login/provider.h"
 #include "attest/authz/policy_record.h"
+#include "attest/authz/session_end_watch.h"
+#include "attest/base/digest.h"
 
 namespace countersign::authz {
 namespace {
@@ -60,6 +63,10 @@ class Server {
     CS_RETURN_IF_ERROR(RecordPolicy(installation_.store(),
                                     installation_.ledger(), *policy_->Get()));
     CS_ASSIGN_OR_RETURN(Secret epoch_key, installation_.EpochKey());
+    // Two keys of one: a nonce is never a token.
+    event_tokens_.emplace(
+        Secret(ToBytes(HmacSha256(epoch_key.Expose(), AsBytes("events")))),
+        kEventTokenTtlS);
     epochs_.emplace(std::move(epoch_key), config.sessions.epoch_ttl_s);
     issuer_.emplace(installation_.keys().service, config.issuer,
                     config.ledger_origin);
@@ -69,11 +76,11 @@ class Server {
       CS_ASSIGN_OR_RETURN(provider_, Provider::Create(config.login.oidc,
                                                       installation_.clock()));
     }
-    api_.emplace(
-        Service{config, installation_.store(), installation_.ledger(), *policy_,
-                *epochs_, *issuer_, installation_.keys().service,
-                installation_.clock(), provider_.get()},
-        std::move(admission));
+    api_.emplace(Service{config, installation_.store(), installation_.ledger(),
+                         *policy_, *epochs_, *event_tokens_, *issuer_,
+                         installation_.keys().service, installation_.clock(),
+                         provider_.get()},
+                 std::move(admission));
     CS_ASSIGN_OR_RETURN(TlsContext tls, LoadTls());
     CS_ASSIGN_OR_RETURN(
         http_,
@@ -86,6 +93,11 @@ class Server {
              .read_timeout =
                  std::chrono::seconds(config.limits.read_timeout_s)},
             std::move(tls), *api_));
+    CS_ASSIGN_OR_RETURN(
+        watch_, SessionEndWatch::Start(
+                    installation_.store(), [this](const SessionRow& session) {
+                      http_->Wake(EventTopic(session.device_id));
+                    }));
     spdlog::info("{} listens on {} (port {}), policy {}", config.issuer,
                  config.listen, http_->port(), policy_->Get()->version());
     return {};
@@ -112,7 +124,10 @@ class Server {
     if (policy_->Changed()) ReloadPolicy();
   }
 
-  void Stop() { http_->Stop(kGrace); }
+  void Stop() {
+    watch_.reset();
+    http_->Stop(kGrace);
+  }
 
  private:
   Result<TlsContext> LoadTls() const {
@@ -136,10 +151,12 @@ class Server {
   Installation& installation_;
   std::unique_ptr<PolicyHolder> policy_;
   std::optional<EpochNonces> epochs_;
+  std::optional<EpochNonces> event_tokens_;
   std::optional<GrantIssuer> issuer_;
   std::unique_ptr<Provider> provider_;
   std::optional<Api> api_;
   std::unique_ptr<HttpServer> http_;
+  std::optional<SessionEndWatch> watch_;
 };
 
 Result<int> Serve(Installation& installation, const sigset_t& signals) {

@@ -71,6 +71,9 @@ CREATE TABLE pending_logins(
   attest_sha256 BLOB NOT NULL, device_code TEXT NOT NULL,
   interval_s INTEGER NOT NULL, next_poll_ms INTEGER NOT NULL,
   expires_ms INTEGER NOT NULL, login_id BLOB NOT NULL) STRICT;
+CREATE INDEX sessions_ended ON sessions(end_index) WHERE end_reason <> '';
+CREATE INDEX sessions_ended_of_device ON sessions(device_id, end_index)
+  WHERE end_reason <> '';
 CREATE TABLE journals(
   ak_name BLOB NOT NULL, journal_id BLOB NOT NULL,
   next_batch INTEGER NOT NULL, next_action INTEGER NOT NULL,

@@ -51,6 +51,8 @@ class SqliteUnit final : public StoreTransaction {
       const Sha256Digest& binding) override;
   [[nodiscard]] Result<std::vector<SessionRow>> LiveSessions(
       ByteSpan device_id) override;
+  [[nodiscard]] Result<std::vector<SessionRow>> SessionsEndedAfter(
+      uint64_t index, ByteSpan device_id, int limit) override;
   [[nodiscard]] Result<std::optional<JournalRow>> FindJournal(
       ByteSpan ak_name, ByteSpan journal_id) override;
   [[nodiscard]] Result<bool> HasJournal(ByteSpan ak_name) override;

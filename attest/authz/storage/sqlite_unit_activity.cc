@@ -60,6 +60,12 @@ constexpr char kSessionByBinding[] =
 constexpr char kLiveSessions[] =
     "SELECT * FROM sessions WHERE device_id = ?1 AND end_reason = '' "
     "ORDER BY ledger_index";
+constexpr char kEndedAfter[] =
+    "SELECT * FROM sessions WHERE end_index > ?1 AND end_reason <> '' "
+    "ORDER BY end_index LIMIT ?2";
+constexpr char kEndedOfDevice[] =
+    "SELECT * FROM sessions WHERE device_id = ?3 AND end_index > ?1 "
+    "AND end_reason <> '' ORDER BY end_index LIMIT ?2";
 constexpr char kActionsOfBatch[] =
     "SELECT * FROM actions WHERE batch = ?1 ORDER BY leaf_index";
 constexpr char kActionByDigest[] =
@@ -85,6 +91,16 @@ Result<std::optional<SessionRow>> SqliteUnit::FindSessionByBinding(
 Result<std::vector<SessionRow>> SqliteUnit::LiveSessions(ByteSpan device_id) {
   CS_ASSIGN_OR_RETURN(auto query, connection_.Use(kLiveSessions));
   query->Bind(1, device_id);
+  return AllRows(query, ReadSession);
+}
+
+Result<std::vector<SessionRow>> SqliteUnit::SessionsEndedAfter(
+    uint64_t index, ByteSpan device_id, int limit) {
+  CS_ASSIGN_OR_RETURN(
+      auto query,
+      connection_.Use(device_id.empty() ? kEndedAfter : kEndedOfDevice));
+  query->Bind(1, Stored(index)).Bind(2, int64_t{limit});
+  if (!device_id.empty()) query->Bind(3, device_id);
   return AllRows(query, ReadSession);
 }
 

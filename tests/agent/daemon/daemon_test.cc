@@ -299,6 +299,75 @@ TEST_F(DaemonTest, ListsAndWatchesSessionsOfItsUser) {
   EXPECT_TRUE(event->event().decision().grant().empty());
 }
 
+TEST_F(DaemonTest, EndsASessionAtOnceWhenTheServiceDoes) {
+  rig_.service.PushEvents();
+  Client client = rig_.Connect();
+  const std::string first = *rig_.OpenSession(client);
+  const std::string second = *rig_.OpenSession(client);
+  rig_.service.EndSession(first, "user_revoked");
+  EXPECT_TRUE(Eventually([&] { return rig_.Status().sessions() == 2; }));
+  // It goes on asking.
+  rig_.service.EndSession(second, "user_revoked");
+  EXPECT_TRUE(Eventually([&] { return rig_.Status().sessions() == 1; }));
+  const auto denied = rig_.Authorize(client, first);
+  ASSERT_FALSE(denied.has_value());
+  EXPECT_EQ(denied.error().code, ErrorCode::kSessionEnded);
+}
+
+TEST_F(DaemonTest, EndsAllSessionsWhenTheDeviceIsRevoked) {
+  rig_.service.PushEvents();
+  Client client = rig_.Connect();
+  const std::string session = *rig_.OpenSession(client);
+  rig_.service.RevokeDevice();
+  EXPECT_TRUE(Eventually([&] { return rig_.Status().sessions() == 0; }));
+  EXPECT_EQ(rig_.Status().device_error().reason(), "device_revoked");
+}
+
+TEST_F(DaemonTest, AsksForEventsAgainAfterAFailure) {
+  rig_.service.PushEvents();
+  rig_.service.Set(TestService::Mode::kUnreachable, "/v1/events", 1);
+  Client client = rig_.Connect();
+  const std::string session = *rig_.OpenSession(client);
+  EXPECT_TRUE(
+      Eventually([&] { return rig_.service.requests("/v1/events") == 2; }));
+  rig_.service.EndSession(session, "user_revoked");
+  EXPECT_TRUE(Eventually([&] { return rig_.Status().sessions() == 1; }));
+}
+
+TEST_F(DaemonTest, StopsAskingForEventsWithARefusedToken) {
+  rig_.service.PushEvents();
+  rig_.service.SetRefusal(ErrorCode::kNonceUnknown, 0);
+  rig_.service.Set(TestService::Mode::kRefuse, "/v1/events", 1);
+  Client client = rig_.Connect();
+  const std::string first = *rig_.OpenSession(client);
+  EXPECT_TRUE(
+      Eventually([&] { return rig_.service.requests("/v1/events") == 1; }));
+  // The next session brings a token that holds.
+  const std::string second = *rig_.OpenSession(client);
+  EXPECT_TRUE(
+      Eventually([&] { return rig_.service.requests("/v1/events") == 2; }));
+  rig_.service.EndSession(second, "user_revoked");
+  EXPECT_TRUE(Eventually([&] { return rig_.Status().sessions() == 2; }));
+}
+
+TEST_F(DaemonTest, AsksForNoEventsWithoutSessions) {
+  rig_.service.PushEvents();
+  Client client = rig_.Connect();
+  const std::string session = *rig_.OpenSession(client);
+  EXPECT_TRUE(
+      Eventually([&] { return rig_.service.requests("/v1/events") == 1; }));
+  for (const std::string& id : {session, session_}) {
+    v1::Request close;
+    close.mutable_close_session()->set_session_id(id);
+    ASSERT_TRUE(rig_.Call(close).has_value());
+  }
+  rig_.service.Release();
+  // Whatever else the daemon does, it has seen the answer by then.
+  const std::string next = *rig_.OpenSession(client);
+  EXPECT_TRUE(
+      Eventually([&] { return rig_.service.requests("/v1/events") == 2; }));
+}
+
 TEST_F(DaemonTest, KeepsASessionKeyInTheTpmWhereAsked) {
   AgentConfig config = rig_.config;
   config.session.tpm_key = true;

@@ -70,6 +70,7 @@ void TestService::Release() {
   {
     const std::lock_guard lock(mutex_);
     held_path_.clear();
+    ++releases_;
   }
   released_.notify_all();
 }
@@ -78,13 +79,22 @@ void TestService::EndSession(const std::string& session_id,
                              const std::string& why) {
   const std::lock_guard lock(mutex_);
   for (auto& [digest, session] : sessions_) {
-    if (session.binding.session_id() == session_id) session.ended = why;
+    if (session.binding.session_id() != session_id) continue;
+    session.ended = why;
+    untold_.push_back(LeaseOf(session_id));
   }
+  released_.notify_all();
 }
 
 void TestService::RevokeDevice() {
   const std::lock_guard lock(mutex_);
   revoked_ = true;
+  released_.notify_all();
+}
+
+void TestService::PushEvents() {
+  const std::lock_guard lock(mutex_);
+  event_token_ = Random(32);
 }
 
 void TestService::ForgetBatches(size_t count) {
@@ -123,6 +133,12 @@ std::optional<v1::UplinkResponse> TestService::Handle(
   released_.wait(lock, [&] {
     return held_path_.empty() || !request.path().starts_with(held_path_);
   });
+  const bool fails = mode_left_ != 0 && mode_path_ == "/v1/events";
+  if (request.path() == "/v1/events" && !fails) {
+    released_.wait(lock, [this, before = releases_] {
+      return !untold_.empty() || revoked_ || releases_ != before;
+    });
+  }
   Mode mode = Mode::kAnswer;
   if (mode_left_ != 0 && request.path().starts_with(mode_path_)) {
     mode = mode_;
@@ -218,6 +234,10 @@ Result<std::string> TestService::Answer(const v1::UplinkRequest& request,
   if (path == "/v1/sessions") {
     *kind = jose::kKindSession;
     return Bind(request.body());
+  }
+  if (path == "/v1/events") {
+    *kind = jose::kKindEvents;
+    return Events(request.body());
   }
   if (path == "/v1/actions") {
     *kind = jose::kKindDecisions;
@@ -387,6 +407,21 @@ Result<std::string> TestService::Bind(const std::string& body) {
   answer.set_expires_at_ms(NowS() * 1000 + binding.expires_at_ms() -
                            binding.issued_at_ms());
   answer.set_ledger_index(ledger_++);
+  answer.set_event_token(event_token_);
+  return answer.SerializeAsString();
+}
+
+Result<std::string> TestService::Events(const std::string& body) {
+  const auto request = Parse<v1::EventsRequest>(body);
+  if (request.event_token() != event_token_) {
+    return Fail(ErrorCode::kNonceUnknown, "event token");
+  }
+  v1::EventsAnswer answer;
+  for (const v1::Lease& lease : untold_) *answer.add_ended() = lease;
+  untold_.clear();
+  event_token_ = Random(32);
+  answer.set_event_token(event_token_);
+  answer.set_up_to_index(request.after_index() + 1);
   return answer.SerializeAsString();
 }
 

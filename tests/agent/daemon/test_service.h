@@ -61,6 +61,9 @@ class TestService {
   // The next lease of this session says that it has ended.
   void EndSession(const std::string& session_id, const std::string& why);
   void RevokeDevice();
+  // From now on sessions come with an event token, and requests for events
+  // wait until a session has ended or the device is revoked (or Release).
+  void PushEvents();
   // Restores a backup: forgets the last `count` batches.
   void ForgetBatches(size_t count);
   void set_lease_s(uint32_t lease_s);
@@ -99,6 +102,7 @@ class TestService {
   [[nodiscard]] Result<std::string> Challenge(const std::string& body);
   [[nodiscard]] Result<std::string> Bind(const std::string& body);
   [[nodiscard]] Result<std::string> Decide(const std::string& body);
+  [[nodiscard]] Result<std::string> Events(const std::string& body);
   [[nodiscard]] Status CheckQuote(const v1::Statement& statement,
                                   const v1::TpmQuote& quote,
                                   const Sha256Digest& digest, bool in_order);
@@ -129,6 +133,9 @@ class TestService {
   uint32_t lease_s_ = 120;
   int64_t ahead_s_ = 0;
   bool revoked_ = false;
+  std::string event_token_;        // Empty: none is given.
+  std::vector<v1::Lease> untold_;  // Ends that no request was told of.
+  int releases_ = 0;
 
   std::string enrollment_id_;
   std::string enrollment_nonce_;

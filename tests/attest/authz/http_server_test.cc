@@ -29,6 +29,10 @@ class EchoHandler final : public RequestHandler {
     std::unique_lock lock(mutex);
     going_on.wait(lock, [this] { return !held; });
     Response response;
+    if (wait && !request.waited) {
+      response.wait = wait;
+      return response;
+    }
     response.content_type = "text/plain";
     response.body = request.method + " " + request.path + " ? " +
                     request.query + " " + request.body + " " +
@@ -49,12 +53,17 @@ class EchoHandler final : public RequestHandler {
     const std::lock_guard lock(mutex);
     held = true;
   }
+  void SetWait(std::optional<Wait> for_what) {
+    const std::lock_guard lock(mutex);
+    wait = std::move(for_what);
+  }
   void Release() {
     const std::lock_guard lock(mutex);
     held = false;
     going_on.notify_all();
   }
 
+  std::optional<Wait> wait;
   std::atomic<int> handled{0};
   std::mutex mutex;
   std::condition_variable going_on;
@@ -93,6 +102,14 @@ class HttpServerTest : public testing::Test {
     return answer.status;
   }
 
+  void WaitHandled(int count) const {
+    const auto end = std::chrono::steady_clock::now() + milliseconds(5'000);
+    while (handler_.handled < count && std::chrono::steady_clock::now() < end) {
+      std::this_thread::sleep_for(milliseconds(1));
+    }
+    EXPECT_EQ(handler_.handled, count);
+  }
+
   TempFolder folder_;
   EchoHandler handler_;
   std::unique_ptr<HttpServer> server_;
@@ -128,6 +145,71 @@ TEST_F(HttpServerTest, RefusesAFieldThatStandsTwice) {
               400)
         << field;
   }
+}
+
+TEST_F(HttpServerTest, HoldsARequestUntilItsTopicIsWoken) {
+  Start();
+  handler_.SetWait(Wait{"a", milliseconds(60'000)});
+  const auto client = Connect();
+  const auto other = Connect();
+  for (const auto& held : {client.get(), other.get()}) {
+    held->Send("GET /held HTTP/1.1\r\nHost: x\r\n\r\n");
+  }
+  // Each is handled once more after it has entered the waiting room.
+  WaitHandled(4);
+  server_->Wake("b");
+  server_->Wake("a");
+  EXPECT_THAT(client->Receive().body, HasSubstr("GET /held ?"));
+  EXPECT_EQ(other->Receive().status, 200);
+  EXPECT_EQ(handler_.handled, 6);
+  // The connection goes on.
+  handler_.SetWait(std::nullopt);
+  EXPECT_EQ(client->Ask("GET", "/next").status, 200);
+}
+
+TEST_F(HttpServerTest, HoldsARequestNoLongerThanItMay) {
+  Start();
+  handler_.SetWait(Wait{"a", milliseconds(30)});
+  EXPECT_THAT(Connect()->Ask("GET", "/held").body, HasSubstr("GET /held"));
+  EXPECT_EQ(handler_.handled, 3);
+}
+
+TEST_F(HttpServerTest, AnswersWhatWaitsWhenItStops) {
+  Start();
+  handler_.SetWait(Wait{"a", milliseconds(60'000)});
+  const auto client = Connect();
+  client->Send("GET /held HTTP/1.1\r\nHost: x\r\n\r\n");
+  WaitHandled(2);
+  server_->Stop(milliseconds(5'000));
+  EXPECT_EQ(client->Receive().status, 200);
+}
+
+TEST_F(HttpServerTest, HoldsRequestsWithoutAWorker) {
+  Start({.workers = 1, .queue = 1});
+  handler_.SetWait(Wait{"a", milliseconds(60'000)});
+  std::vector<std::unique_ptr<TlsClient>> held;
+  for (int i = 0; i < 5; ++i) {
+    held.push_back(Connect());
+    held.back()->Send("GET /held HTTP/1.1\r\nHost: x\r\n\r\n");
+    WaitHandled(2 * (i + 1));
+  }
+  handler_.SetWait(std::nullopt);
+  EXPECT_EQ(Connect()->Ask("GET", "/").status, 200);
+}
+
+TEST_F(HttpServerTest, ForgetsAClientThatLeavesWhileItWaits) {
+  Start({.connections = 1});
+  handler_.SetWait(Wait{"a", milliseconds(60'000)});
+  {
+    const auto client = Connect();
+    client->Send("GET /held HTTP/1.1\r\nHost: x\r\n\r\n");
+    WaitHandled(2);
+  }
+  // What waits makes room, like whatever idles.
+  handler_.SetWait(std::nullopt);
+  EXPECT_EQ(Connect()->Ask("GET", "/").status, 200);
+  server_->Wake("a");
+  EXPECT_EQ(handler_.handled, 3);
 }
 
 TEST_F(HttpServerTest, LeavesOutTheBodyOfAnAnswerToHead) {

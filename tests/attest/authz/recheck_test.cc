@@ -77,8 +77,9 @@ class RecheckTest : public testing::Test {
   Laptop laptop_{rig_};
   LaptopSession session_;
   StoreWithRival store_{*rig_.store};
-  Service service_{rig_.config, store_,       *rig_.ledger,     *rig_.policy,
-                   rig_.epochs, *rig_.issuer, rig_.service_key, rig_.clock};
+  Service service_{rig_.config,  store_,           *rig_.ledger,
+                   *rig_.policy, rig_.epochs,      rig_.event_tokens,
+                   *rig_.issuer, rig_.service_key, rig_.clock};
   Authorizer authorizer_{service_, *rig_.findings};
 };
 

@@ -85,7 +85,8 @@ TempFolder::~TempFolder() {
 ServiceRig::ServiceRig(const RigOptions& options)
     : service_key(Must(jose::Es256Key::Generate())),
       ledger_key(Must(ledger::LedgerKey::Generate("authz.example/log"))),
-      epochs(Secret(RandomBytes(32)), 300) {
+      epochs(Secret(RandomBytes(32)), 300),
+      event_tokens(Secret(RandomBytes(32)), kEventTokenTtlS) {
   config.issuer = verifier::kIssuer;
   config.tenant = verifier::kTenant;
   config.database = folder.Path("ledger.db");
@@ -118,8 +119,8 @@ ServiceRig::ServiceRig(const RigOptions& options)
   SetRules(options.rules);
   issuer = std::make_unique<GrantIssuer>(service_key, config.issuer,
                                          config.ledger_origin);
-  service.reset(new Service{config, *store, *ledger, *policy, epochs, *issuer,
-                            service_key, clock});
+  service.reset(new Service{config, *store, *ledger, *policy, epochs,
+                            event_tokens, *issuer, service_key, clock});
   admission =
       std::make_unique<EkAdmission>(Must(EkAdmission::Load(config.enrollment)));
   findings = std::make_unique<Findings>(*store, *ledger, clock);

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "attest/authz/api.h"
+#include "attest/authz/events.h"
 #include "attest/authz/storage/sqlite_store.h"
 #include "attest/ledger/audit.h"
 #include "tests/attest/verifier/evidence.h"
@@ -108,6 +109,7 @@ class ServiceRig {
   std::unique_ptr<LedgerWriter> ledger;
   std::unique_ptr<PolicyHolder> policy;
   EpochNonces epochs;
+  EpochNonces event_tokens;
   std::unique_ptr<GrantIssuer> issuer;
   std::unique_ptr<Service> service;
   std::unique_ptr<EkAdmission> admission;

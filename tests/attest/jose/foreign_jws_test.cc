@@ -157,7 +157,7 @@ TEST(ForeignJwsTest, RejectsWhatIsNoToken) {
   }
   EXPECT_EQ(CodeOf(std::string(kMaxForeignTokenSize + 1, 'a'), keys),
             ErrorCode::kTooLarge);
-  EXPECT_EQ(CodeOf(Rsa().Sign("RS256", {}, "[]"), keys),
+  EXPECT_EQ(CodeOf(Rsa().Sign("RS256", Json::object(), "[]"), keys),
             ErrorCode::kJwsMalformed);
 }
 
