@@ -14,6 +14,8 @@ namespace countersign::agent {
 
 void AddStatus(CLI::App& app, Context& context);
 void AddEnroll(CLI::App& app, Context& context);
+// Also "logout".
+void AddLogin(CLI::App& app, Context& context);
 void AddRun(CLI::App& app, Context& context);
 void AddSession(CLI::App& app, Context& context);
 void AddAuthorize(CLI::App& app, Context& context);

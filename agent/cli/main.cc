@@ -83,6 +83,7 @@ void BuildApp(CLI::App& app, Context& context) {
       ->type_name("DIR");
   AddStatus(app, context);
   AddEnroll(app, context);
+  AddLogin(app, context);
   AddRun(app, context);
   AddSession(app, context);
   AddAuthorize(app, context);

@@ -64,7 +64,10 @@ int RunList(const Context& context) {
         (session.end_reason().empty() ? ""
                                       : " (" + session.end_reason() + ")") +
         "  " + std::to_string(session.actions()) + " actions  pid " +
-        std::to_string(session.owner_pid()) + "  " + session.purpose());
+        std::to_string(session.owner_pid()) + "  " + session.purpose() +
+        (session.has_login() ? "  (" + session.login().display_name() + ", " +
+                                   session.login().method() + ")"
+                             : ""));
   }
   if (sessions.empty()) context.output.Note("No session of yours is open.");
   return 0;

@@ -6,6 +6,15 @@
 
 namespace countersign::agent {
 
+Json LoginJson(const v1::LoginInfo& login) {
+  return {{"display_name", login.display_name()},
+          {"subject", login.subject()},
+          {"method", login.method()},
+          {"since_ms", login.since_ms()},
+          {"expires_at_ms", login.expires_at_ms()},
+          {"ledger_index", login.ledger_index()}};
+}
+
 Json SessionJson(const v1::SessionInfo& session) {
   return {{"session_id", ToHex(AsBytes(session.session_id()))},
           {"state", session.state()},
@@ -15,6 +24,8 @@ Json SessionJson(const v1::SessionInfo& session) {
           {"user", session.user()},
           {"uid", session.uid()},
           {"user_verification", session.user_verification()},
+          {"login",
+           session.has_login() ? LoginJson(session.login()) : Json(nullptr)},
           {"workload", session.workload()},
           {"executable", session.executable()},
           {"owner_pid", session.owner_pid()},

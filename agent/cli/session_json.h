@@ -7,6 +7,8 @@
 
 namespace countersign::agent {
 
+[[nodiscard]] Json LoginJson(const v1::LoginInfo& login);
+
 [[nodiscard]] Json SessionJson(const v1::SessionInfo& session);
 
 }  // namespace countersign::agent

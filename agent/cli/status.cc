@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/cli/commands.h"
+#include "agent/cli/session_json.h"
 
 namespace countersign::agent {
 namespace {
@@ -39,6 +40,8 @@ void PrintAsJson(const v1::StatusResponse& status, const Output& output) {
        {"service_error",
         ErrorOrNull(status.has_service_error(), status.service_error())},
        {"last_answer_ms", status.last_answer_ms()},
+       {"login",
+        status.has_login() ? LoginJson(status.login()) : Json(nullptr)},
        {"sessions", status.sessions()},
        {"actions", status.actions()},
        {"undelivered_batches", status.undelivered_batches()}});
@@ -68,6 +71,11 @@ void PrintForPeople(const v1::StatusResponse& status, const Output& output) {
   output.Field("Answered", status.last_answer_ms() == 0
                                ? "never"
                                : TimeText(status.last_answer_ms()));
+  if (status.has_login()) {
+    const v1::LoginInfo& login = status.login();
+    output.Field("Signed in", login.display_name() + " (" + login.method() +
+                                  ") until " + TimeText(login.expires_at_ms()));
+  }
   output.Field("Sessions", std::to_string(status.sessions()) + " of yours");
   output.Field("Actions", std::to_string(status.actions()) + " numbered, " +
                               std::to_string(status.undelivered_batches()) +

@@ -112,6 +112,7 @@ class DaemonImpl final : public Daemon {
   QuoteOrder order_;
   Batcher batcher_;
   ServiceEvents events_;
+  Logins logins_;
   SessionOpener opener_;
   Enroller enroller_;
   Doctor doctor_;
@@ -140,15 +141,17 @@ DaemonImpl::DaemonImpl(const Machine& machine, const AgentConfig& config,
                order_, config.limits.max_batch),
       events_(machine.loop, machine.clock, service_, sessions_,
               [this](const Error& why) { batcher_.OnDeviceRefused(why); }),
-      opener_(
-          {machine.loop, machine.clock, tpm_, disk_, journal_, files_, hasher_,
-           packages_, service_, sessions_, freshness_, events_, order_},
-          SettingsFrom(config)),
+      logins_({machine.clock, tpm_, disk_, files_, machine.store, service_,
+               sessions_}),
+      opener_({machine.loop, machine.clock, tpm_, disk_, journal_, files_,
+               hasher_, packages_, service_, sessions_, freshness_, events_,
+               order_, logins_},
+              SettingsFrom(config)),
       enroller_({tpm_, disk_, machine.store, journal_, service_}),
       doctor_({machine.clock, tpm_, files_, service_}),
       handler_({machine.loop, machine.clock, state_, sessions_, opener_,
                 batcher_, enroller_, doctor_, service_, uplink_, tpm_, disk_,
-                journal_,
+                journal_, logins_,
                 [this](Enrolled enrolled) { Activate(std::move(enrolled)); }}),
       server_(machine.loop, handler_, LimitsFrom(config)) {
   sessions_.set_listener(handler_);
@@ -184,6 +187,7 @@ Status DaemonImpl::Start(Files files) {
   auto auth = std::make_shared<Secret>(ToBytes(AsBytes(stored->ak_auth())));
   CS_ASSIGN_OR_RETURN(auto recovered,
                       journal_.Recover(AsBytes(device->record.ak_name())));
+  CS_RETURN_IF_ERROR(logins_.Load());
   state_.why_no_device = {ErrorCode::kBusy, "starting"};
   auto enrolled = std::make_shared<Enrolled>(
       Enrolled{std::move(device), std::move(recovered)});
@@ -224,6 +228,7 @@ void DaemonImpl::Activate(Enrolled enrolled) {
   }
   service_.ForgetRefusal();
   opener_.set_device(enrolled.device);
+  logins_.set_device(enrolled.device);
   events_.set_device(enrolled.device);
   // Those that the service knows of are among `journal.sessions`.
   sessions_.EndAll("enrolled_again", /*by_service=*/true);

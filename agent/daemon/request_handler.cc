@@ -151,6 +151,10 @@ void RequestHandler::Dispatch(const AskPtr& ask, const v1::Request& request) {
       return OnDoctor(ask);
     case v1::Request::kApprove:
       return OnApprove(ask, request.approve());
+    case v1::Request::kLogin:
+      return OnLogin(ask, request.login());
+    case v1::Request::kLogout:
+      return OnLogout(ask);
     case v1::Request::VERB_NOT_SET:
       return Refuse(ask, {ErrorCode::kNotSupported,
                           "this version knows no such request"});
@@ -209,6 +213,9 @@ void RequestHandler::OnStatus(const AskPtr& ask) {
   status.set_sessions(static_cast<uint32_t>(parts_.sessions.CountOf(ask->uid)));
   status.set_actions(parts_.batcher.next_action());
   status.set_undelivered_batches(parts_.batcher.undelivered());
+  if (const state::UserLogin* login = parts_.logins.Of(ask->uid)) {
+    *status.mutable_login() = Logins::Info(*login);
+  }
   Answer(ask, std::move(response));
 }
 

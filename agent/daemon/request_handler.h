@@ -16,6 +16,7 @@
 #include "agent/daemon/batcher.h"
 #include "agent/daemon/doctor.h"
 #include "agent/daemon/enroll.h"
+#include "agent/daemon/logins.h"
 #include "agent/daemon/session_opener.h"
 #include "agent/daemon/session_registry.h"
 #include "agent/daemon/user_quota.h"
@@ -51,6 +52,7 @@ class RequestHandler final : public ServerHandler, public SessionListener {
     TpmQueue& tpm;
     Worker& disk;
     Journal& journal;
+    Logins& logins;
     std::function<void(Enrolled)> on_enrolled;
   };
 
@@ -137,6 +139,8 @@ class RequestHandler final : public ServerHandler, public SessionListener {
   void OnWatch(const AskPtr& ask);
   void OnEnroll(const AskPtr& ask, const v1::EnrollRequest& request);
   void OnDoctor(const AskPtr& ask);
+  void OnLogin(const AskPtr& ask, const v1::LoginRequest& request);
+  void OnLogout(const AskPtr& ask);
 
   void Answer(const AskPtr& ask, v1::Response response);
   void Refuse(const AskPtr& ask, const Error& error);

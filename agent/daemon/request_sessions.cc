@@ -189,6 +189,9 @@ void RequestHandler::OnSessionOpen(const Session& session) {
 
 void RequestHandler::OnSessionEnd(const SessionPtr& session, bool by_service) {
   approvals_.DropSession(session->id);
+  if (by_service && EndsLogin(session->end_reason)) {
+    parts_.logins.Drop(session->uid, session->user.user_session_id());
+  }
   if (session->at_service && by_service) {
     parts_.disk.Submit(
         Worker::Urgency::kNormal,

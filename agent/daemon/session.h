@@ -11,6 +11,7 @@
 #include "agent/daemon/workload.h"
 #include "attest/base/bytes.h"
 #include "attest/tpm/quote.h"
+#include "countersign/v1/agent.pb.h"
 #include "countersign/v1/statements.pb.h"
 #include "platform/peer_identity.h"
 
@@ -37,6 +38,7 @@ struct Session {
   uint64_t reserved_by_start = 0;
 
   v1::User user;
+  std::optional<v1::LoginInfo> login;  // That `user` rests on.
   v1::Workload workload;
   std::shared_ptr<SessionKey> key;
   Sha256Digest binding_digest{};

@@ -165,6 +165,10 @@ class SessionOpener::Attempt
     process_.package = std::move(looked.package);
     inputs_.event_log = std::move(looked.event_log);
     session_->user = DescribeUser(process_);
+    if (const state::UserLogin* login = parts().logins.Of(session_->uid)) {
+      DescribeLogin(*login, session_->user);
+      session_->login = Logins::Info(*login);
+    }
     session_->workload = DescribeWorkload(process_, device_->service.issuer,
                                           device_->record.device_id());
     MakeKey();
@@ -320,6 +324,9 @@ class SessionOpener::Attempt
       if (failure.refused) {
         session_->at_service = false;
         DropRecord();
+      }
+      if (failure.refused && failure.error.code == ErrorCode::kLoginEnded) {
+        parts().logins.Drop(session_->uid, session_->user.user_session_id());
       }
       if (WorthAnotherRound(failure) && !std::exchange(second_round_, true)) {
         AskChallenge();

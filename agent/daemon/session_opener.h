@@ -15,6 +15,7 @@
 #include "agent/daemon/fair_queue.h"
 #include "agent/daemon/freshness.h"
 #include "agent/daemon/journal.h"
+#include "agent/daemon/logins.h"
 #include "agent/daemon/quote_order.h"
 #include "agent/daemon/service_events.h"
 #include "agent/daemon/service_link.h"
@@ -52,6 +53,7 @@ class SessionOpener {
     Freshness& freshness;
     ServiceEvents& events;
     QuoteOrder& order;
+    Logins& logins;
   };
 
   static constexpr size_t kAtOnce = 4;

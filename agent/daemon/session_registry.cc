@@ -197,6 +197,17 @@ void SessionRegistry::End(const SessionPtr& session, const std::string& reason,
   if (listener_ != nullptr) listener_->OnSessionEnd(session, by_service);
 }
 
+void SessionRegistry::EndOfLogin(const std::string& user_session_id,
+                                 const std::string& reason) {
+  std::vector<SessionPtr> of_login;
+  for (const auto& [id, session] : sessions_) {
+    if (session->user.user_session_id() == user_session_id) {
+      of_login.push_back(session);
+    }
+  }
+  for (const SessionPtr& session : of_login) End(session, reason);
+}
+
 void SessionRegistry::EndAll(const std::string& reason, bool by_service) {
   std::vector<SessionPtr> all;
   for (const auto& [id, session] : sessions_) all.push_back(session);
@@ -323,6 +334,7 @@ v1::SessionInfo SessionRegistry::Info(const Session& session) const {
   info.set_expires_at_ms(session.expires_at_ms);
   info.set_actions(session.actions);
   info.set_ledger_index(session.ledger_index);
+  if (session.login) *info.mutable_login() = *session.login;
   const int64_t left = session.lease_until_mono_ms - clock_.MonotonicMs();
   info.set_lease_left_s(static_cast<uint32_t>(std::max<int64_t>(0, left)) /
                         1000);

@@ -86,6 +86,9 @@ class SessionRegistry {
   // word of the ledger, e.g. "owner_exited".
   void End(const SessionPtr& session, const std::string& reason,
            bool by_service = false);
+  // Those of this user_session_id.
+  void EndOfLogin(const std::string& user_session_id,
+                  const std::string& reason);
   void EndAll(const std::string& reason, bool by_service);
 
   // Finds the session for `caller`. `use` runs at once, or as soon as a session

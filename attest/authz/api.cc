@@ -7,6 +7,7 @@
 #include "attest/authz/tokens.h"
 #include "attest/base/digest.h"
 #include "attest/base/text.h"
+#include "attest/jose/foreign_jws.h"
 #include "attest/jose/signed_answer.h"
 #include "attest/statement/limits.h"
 
@@ -80,6 +81,17 @@ std::vector<Route> Api::Routes() {
        [this](const Request& request, View) { return PostChallenge(request); }},
       {"POST", "/v1/sessions", kEvidence, json(kMaxSessionEvidenceSize),
        [this](const Request& request, View) { return PostSession(request); }},
+      {"POST", "/v1/logins", kEvidence, json(kMaxEnrollmentBodySize),
+       [this](const Request& request, View) {
+         return PostLoginEvidence(request);
+       }},
+      {"POST", "/v1/logins/poll", kEvidence, json(kMaxSmallBodySize),
+       [this](const Request& request, View) { return PostLoginPoll(request); }},
+      {"POST", "/v1/oidc/backchannel-logout", kEvidence,
+       2 * jose::kMaxForeignTokenSize,
+       [this](const Request& request, View) {
+         return PostBackchannelLogout(request);
+       }},
       {"POST", "/v1/actions", kEvidence, json(kMaxBatchSize),
        [this](const Request& request, View) { return PostActions(request); }},
       {"POST", "/v1/events", kEvents, json(kMaxSmallBodySize),

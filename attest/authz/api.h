@@ -63,6 +63,9 @@ class Api final : public RequestHandler {
                                         std::string_view id);
   [[nodiscard]] Response PostChallenge(const Request& request);
   [[nodiscard]] Response PostSession(const Request& request);
+  [[nodiscard]] Response PostLoginEvidence(const Request& request);
+  [[nodiscard]] Response PostLoginPoll(const Request& request);
+  [[nodiscard]] Response PostBackchannelLogout(const Request& request);
   [[nodiscard]] Response PostActions(const Request& request);
   [[nodiscard]] Response PostEvents(const Request& request);
   [[nodiscard]] Response PostReceipt(const Request& request);

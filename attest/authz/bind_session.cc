@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "attest/authz/challenge_store.h"
+#include "attest/authz/login/session_login.h"
 #include "attest/authz/session_end.h"
 #include "attest/authz/session_facts.h"
 #include "attest/base/digest.h"
@@ -64,18 +65,20 @@ Status CheckPrevious(const Service& service,
 // could take nothing back that it let in here.
 Status CheckPolicy(const Service& service,
                    const verifier::AppraisedSession& session,
-                   const StoredDevice& device) {
+                   const StoredDevice& device, std::optional<LoginRow>* login) {
   const v1::SessionBinding& binding = session.binding;
   CS_RETURN_IF_ERROR(CheckBindingTexts(binding));
   if (binding.expires_at_ms() <= binding.issued_at_ms()) {
     return Fail(ErrorCode::kMalformedStatement, "expires before it is issued");
   }
   CS_RETURN_IF_ERROR(CheckPrevious(service, binding));
-  if (!binding.user().user_session_id().empty()) {
-    return Fail(ErrorCode::kUserNotVerified, "unknown user_session_id");
-  }
+  CS_RETURN_IF_ERROR(service.store.Read([&](StoreView& view) -> Status {
+    CS_ASSIGN_OR_RETURN(*login, CheckLogin(service, view, binding));
+    return {};
+  }));
   const SessionFacts facts =
-      FactsOf(binding, device.record, session.pcrs.pcr_digest());
+      FactsOf(binding, device.record, session.pcrs.pcr_digest(),
+              *login ? &**login : nullptr);
   if (!service.policy.Get()->MayOpenSession(facts)) {
     return Fail(ErrorCode::kWorkloadNotAllowed,
                 "no rule permits this user, program and device anything");
@@ -95,7 +98,7 @@ int64_t LifetimeMs(const Service& service, const v1::SessionBinding& binding) {
 
 SessionRow RowOf(const Service& service,
                  const verifier::AppraisedSession& session,
-                 const v1::SessionEvidence& evidence) {
+                 const v1::SessionEvidence& evidence, const LoginRow* login) {
   SessionRow row;
   const v1::SessionBinding& binding = session.binding;
   row.id = ToBytes(AsBytes(binding.session_id()));
@@ -103,11 +106,14 @@ SessionRow RowOf(const Service& service,
   row.ak_name = ToBytes(AsBytes(binding.ak_name()));
   row.binding_digest = session.digest;
   row.binding = ToBytes(AsBytes(evidence.statement().body()));
-  row.subject = SubjectOf(binding);
+  row.subject = SubjectOf(binding, login);
   row.clock = session.pcrs.clock();
   row.pcr_digest = ToBytes(session.pcrs.pcr_digest());
   row.opened_ms = service.clock.NowMs();
   row.expires_ms = row.opened_ms + LifetimeMs(service, binding);
+  if (login != nullptr) {
+    row.expires_ms = std::min(row.expires_ms, login->expires_ms);
+  }
   return row;
 }
 
@@ -130,6 +136,8 @@ Status Keep(const Service& service, StoreTransaction& transaction,
                       FindStoredDevice(service.config, transaction,
                                        row.device_id, row.ak_name));
   if (device.known.out_of_service) return Fail(*device.known.out_of_service);
+  CS_ASSIGN_OR_RETURN(const auto login,
+                      CheckLogin(service, transaction, session.binding));
   if (device.ak.clock) {
     CS_RETURN_IF_ERROR(verifier::CheckNotBefore(*device.ak.clock, row.clock));
   }
@@ -152,6 +160,7 @@ Status Keep(const Service& service, StoreTransaction& transaction,
   CS_RETURN_IF_ERROR(
       transaction.PutEvidence(row.evidence_sha256, AsBytes(bytes)));
   v1::LedgerEntry entry = EntryOf(row, session.pcrs.attest_sha256());
+  if (login) entry.set_refers_to(login->ledger_index + 1);
   CS_ASSIGN_OR_RETURN(*entry.mutable_subject_pseudonym(),
                       SubjectPseudonym(transaction, row.subject));
   CS_ASSIGN_OR_RETURN(row.ledger_index,
@@ -170,7 +179,7 @@ Result<v1::SessionAnswer> Answer(const Service& service, const SessionRow& row,
   CS_ASSIGN_OR_RETURN(
       *answer.mutable_client_attestation(),
       service.issuer.ClientAttestation(
-          TokenSessionOf(binding, row.binding_digest), session_key,
+          TokenSessionOf(binding, row.binding_digest, row.subject), session_key,
           row.opened_ms / 1000, row.expires_ms / 1000));
   answer.mutable_lease()->set_session_id(AsString(row.id));
   answer.mutable_lease()->set_ttl_s(
@@ -198,8 +207,9 @@ Result<v1::SessionAnswer> Bind(const Service& service,
                                const Origin& origin) {
   CS_ASSIGN_OR_RETURN(const verifier::AppraisedSession session,
                       Appraise(service, evidence, device, origin));
-  CS_RETURN_IF_ERROR(CheckPolicy(service, session, device));
-  SessionRow row = RowOf(service, session, evidence);
+  std::optional<LoginRow> login;
+  CS_RETURN_IF_ERROR(CheckPolicy(service, session, device, &login));
+  SessionRow row = RowOf(service, session, evidence, login ? &*login : nullptr);
   const auto keep = [&](StoreTransaction& transaction) {
     return Keep(service, transaction, session, evidence, row);
   };

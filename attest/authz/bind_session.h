@@ -16,7 +16,7 @@ namespace countersign::authz {
 //   kMalformedStatement   texts (CheckBindingTexts), a lifetime that is not
 //                         positive, a previous session that is not known
 //   kSessionOfOtherDevice the previous session is another device's
-//   kUserNotVerified      it names a login, which this service does not know
+//   kUserNotVerified, kLoginEnded   see CheckLogin (login/session_login.h)
 //   kWorkloadNotAllowed   no rule could ever permit this user, program and
 //                         device anything
 //   in the transaction, since they may have changed: kDeviceRevoked,

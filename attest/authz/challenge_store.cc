@@ -1,5 +1,6 @@
 #include "attest/authz/challenge_store.h"
 
+#include "attest/authz/login/provider.h"
 #include "attest/base/digest.h"
 #include "attest/statement/limits.h"
 
@@ -10,8 +11,11 @@ constexpr size_t kIdSize = 16;
 
 Status CheckRequest(const v1::ChallengeRequest& request) {
   if (request.purpose() != kPurposeSession &&
-      request.purpose() != kPurposeEpoch) {
-    return Fail(ErrorCode::kBadRequest, "purpose is not session or epoch");
+      request.purpose() != kPurposeEpoch &&
+      request.purpose() != kPurposeLogin &&
+      request.purpose() != kPurposeLogout) {
+    return Fail(ErrorCode::kBadRequest,
+                "purpose is not session, epoch, login or logout");
   }
   if (request.device_id().size() != kIdSize) {
     return Fail(ErrorCode::kBadRequest, "device_id is not 16 bytes");
@@ -27,12 +31,15 @@ Status CheckRequest(const v1::ChallengeRequest& request) {
 
 Result<v1::ChallengeAnswer> NewChallenge(const Service& service,
                                          const DeviceRow& device,
+                                         std::string_view purpose,
                                          const Origin& origin) {
   const int64_t now_ms = service.clock.NowMs();
-  const int64_t ttl_s = service.config.sessions.challenge_ttl_s;
+  const int64_t ttl_s = purpose == kPurposeLogin
+                            ? kLoginChallengeTtlS
+                            : service.config.sessions.challenge_ttl_s;
   const ChallengeRow row{.nonce = RandomBytes(32),
                          .device_id = device.id,
-                         .purpose = std::string(kPurposeSession),
+                         .purpose = std::string(purpose),
                          .tls_exporter = origin.tls_exporter,
                          .expires_ms = now_ms + ttl_s * 1000};
   const auto keep = [&](StoreTransaction& transaction) -> Status {
@@ -44,6 +51,24 @@ Result<v1::ChallengeAnswer> NewChallenge(const Service& service,
   answer.set_nonce(AsString(row.nonce));
   answer.set_ttl_s(static_cast<uint32_t>(ttl_s));
   return answer;
+}
+
+Result<ChallengeRow> Take(const Service& service, ByteSpan nonce,
+                          ByteSpan device_id, std::string_view purpose) {
+  std::optional<ChallengeRow> row;
+  CS_RETURN_IF_ERROR(
+      service.store.Write([&](StoreTransaction& transaction) -> Status {
+        CS_ASSIGN_OR_RETURN(row, transaction.TakeChallenge(nonce));
+        if (!row || !Equal(row->device_id, device_id) ||
+            row->purpose != purpose) {
+          return Fail(ErrorCode::kNonceUnknown);
+        }
+        if (row->expires_ms <= service.clock.NowMs()) {
+          return Fail(ErrorCode::kNonceExpired);
+        }
+        return {};
+      }));
+  return *std::move(row);
 }
 
 }  // namespace
@@ -86,7 +111,18 @@ Result<v1::ChallengeAnswer> IssueChallenge(const Service& service,
     return {};
   }));
   if (request.purpose() == kPurposeSession) {
-    return NewChallenge(service, *device, origin);
+    return NewChallenge(service, *device, kPurposeSession, origin);
+  }
+  if (request.purpose() == kPurposeLogout) {
+    return NewChallenge(service, *device, kPurposeLogin, origin);
+  }
+  if (request.purpose() == kPurposeLogin) {
+    if (service.provider == nullptr) return Fail(ErrorCode::kNoProvider);
+    CS_ASSIGN_OR_RETURN(v1::LoginProvider facts, service.provider->Facts());
+    CS_ASSIGN_OR_RETURN(answer,
+                        NewChallenge(service, *device, kPurposeLogin, origin));
+    *answer.mutable_provider() = std::move(facts);
+    return answer;
   }
   answer.set_nonce(
       AsString(service.epochs.Mint(device->id, service.clock.NowMs())));
@@ -94,26 +130,21 @@ Result<v1::ChallengeAnswer> IssueChallenge(const Service& service,
   return answer;
 }
 
+Status SpendLoginChallenge(const Service& service, ByteSpan nonce,
+                           ByteSpan device_id) {
+  CS_RETURN_IF_ERROR(Take(service, nonce, device_id, kPurposeLogin));
+  return {};
+}
+
 Status SpendChallenge(const Service& service, ByteSpan nonce,
                       ByteSpan device_id, const Origin& origin) {
-  std::optional<ChallengeRow> row;
-  CS_RETURN_IF_ERROR(
-      service.store.Write([&](StoreTransaction& transaction) -> Status {
-        CS_ASSIGN_OR_RETURN(row, transaction.TakeChallenge(nonce));
-        if (!row || !Equal(row->device_id, device_id) ||
-            row->purpose != kPurposeSession) {
-          return Fail(ErrorCode::kNonceUnknown);
-        }
-        if (row->expires_ms <= service.clock.NowMs()) {
-          return Fail(ErrorCode::kNonceExpired);
-        }
-        return {};
-      }));
+  CS_ASSIGN_OR_RETURN(const ChallengeRow row,
+                      Take(service, nonce, device_id, kPurposeSession));
   if (service.config.sessions.require_channel_binding &&
       origin.tls_exporter.empty()) {
     return Fail(ErrorCode::kChannelBindingMismatch, "TLS 1.3 is required");
   }
-  if (!ConstantTimeEqual(row->tls_exporter, origin.tls_exporter) &&
+  if (!ConstantTimeEqual(row.tls_exporter, origin.tls_exporter) &&
       service.config.sessions.require_channel_binding) {
     return Fail(ErrorCode::kChannelBindingMismatch,
                 "the challenge was asked for over another connection");

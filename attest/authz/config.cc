@@ -159,6 +159,7 @@ Result<Config> LoadConfig(const std::string& path) {
   if (const toml::table* table = reader.Table("decision_point")) {
     CS_RETURN_IF_ERROR(ReadDecisionPoint(*table, path, &config.decision_point));
   }
+  CS_RETURN_IF_ERROR(ReadLoginConfig(reader, path, &config.login));
   if (const toml::table* table = reader.Table("limits")) {
     CS_RETURN_IF_ERROR(ReadLimits(*table, path, &config.limits));
   }
@@ -174,7 +175,8 @@ Result<Config> LoadConfig(const std::string& path) {
        {&config.head_file, &config.policy, &config.service_key,
         &config.ledger_key, &config.tls_certificate, &config.tls_key,
         &config.enrollment.ek_roots, &config.enrollment.ek_allowlist,
-        &config.decision_point.ca_file, &config.decision_point.token_file}) {
+        &config.decision_point.ca_file, &config.decision_point.token_file,
+        &config.login.oidc.client_secret_file, &config.login.oidc.ca_file}) {
     Resolve(folder, file);
   }
   if (!IsDatabaseUri(config.database)) Resolve(folder, &config.database);

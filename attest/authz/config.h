@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "attest/authz/login/login_config.h"
 #include "attest/authz/policy/decision_point.h"
 #include "attest/base/result.h"
 #include "attest/tpm/pcr_selection.h"
@@ -68,6 +69,7 @@ struct Config {
   EnrollmentConfig enrollment;
   SessionConfig sessions;
   DecisionPointConfig decision_point;
+  LoginConfig login;  // [users] and [oidc]
   LimitConfig limits;
 };
 

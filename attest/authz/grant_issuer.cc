@@ -19,10 +19,11 @@ std::string StatusListUri(const std::string& issuer, uint64_t ledger_index) {
 }  // namespace
 
 TokenSession TokenSessionOf(const v1::SessionBinding& binding,
-                            const Sha256Digest& binding_digest) {
+                            const Sha256Digest& binding_digest,
+                            std::string subject) {
   TokenSession session;
   session.device_id = Hex(binding.device_id());
-  session.subject = "os:" + session.device_id + ":" + binding.user().os_id();
+  session.subject = std::move(subject);
   session.client_id = binding.workload().spiffe_id().empty()
                           ? "urn:countersign:device:" + session.device_id
                           : binding.workload().spiffe_id();

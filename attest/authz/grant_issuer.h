@@ -27,8 +27,10 @@ struct TokenSession {
   std::string device_id;
   std::string binding_digest;
 };
+// `subject` is the session's (SubjectOf).
 [[nodiscard]] TokenSession TokenSessionOf(const v1::SessionBinding& binding,
-                                          const Sha256Digest& binding_digest);
+                                          const Sha256Digest& binding_digest,
+                                          std::string subject);
 
 // One permitted action.
 struct TokenAction {

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "attest/authz/approval.h"
+#include "attest/authz/login/end_login.h"
 #include "attest/authz/session_facts.h"
 #include "attest/base/digest.h"
 #include "attest/base/text.h"
@@ -130,12 +131,15 @@ bool PassesChecks(const verifier::AppraisedBatch& batch,
 
 BatchSession::BatchSession(SessionRow session_row,
                            v1::SessionBinding session_binding,
-                           const v1::DeviceRecord& device)
+                           const v1::DeviceRecord& device,
+                           std::optional<LoginRow> session_login)
     : row(std::move(session_row)),
       binding(std::move(session_binding)),
-      facts(FactsOf(binding, device, row.pcr_digest)),
+      login(std::move(session_login)),
+      facts(
+          FactsOf(binding, device, row.pcr_digest, login ? &*login : nullptr)),
       asks(facts, binding, device),
-      tokens(TokenSessionOf(binding, row.binding_digest)) {}
+      tokens(TokenSessionOf(binding, row.binding_digest, row.subject)) {}
 
 void LeafDecision::Deny(ErrorCode reason, std::string why) {
   decision = PolicyDecision{};
@@ -180,8 +184,9 @@ Result<BatchSessions> FindBatchSessions(StoreView& view,
                                 static_cast<int>(row->binding.size()))) {
       return Fail(ErrorCode::kStorageCorrupt, "session binding");
     }
-    session = std::make_unique<BatchSession>(*std::move(row),
-                                             std::move(binding), device);
+    CS_ASSIGN_OR_RETURN(auto login, LoginOf(view, binding));
+    session = std::make_unique<BatchSession>(
+        *std::move(row), std::move(binding), device, std::move(login));
   }
   return sessions;
 }

@@ -21,7 +21,8 @@ namespace countersign::authz {
 // A session that leaves of the batch name, as it was when they were decided.
 struct BatchSession {
   BatchSession(SessionRow session_row, v1::SessionBinding session_binding,
-               const v1::DeviceRecord& device);
+               const v1::DeviceRecord& device,
+               std::optional<LoginRow> session_login);
 
   // How long ago it was bound; never negative.
   [[nodiscard]] int64_t AgeS(int64_t now_ms) const {
@@ -30,6 +31,7 @@ struct BatchSession {
 
   SessionRow row;
   v1::SessionBinding binding;
+  std::optional<LoginRow> login;  // That it rests on, if any.
   SessionFacts facts;
   DecisionSubject asks;
   TokenSession tokens;

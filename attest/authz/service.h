@@ -17,6 +17,8 @@
 
 namespace countersign::authz {
 
+class Provider;
+
 struct Service {
   const Config& config;
   Store& store;
@@ -29,6 +31,7 @@ struct Service {
   const GrantIssuer& issuer;
   const jose::Es256Key& key;
   const Clock& clock;
+  Provider* provider = nullptr;  // Of identities; null: none is configured.
 };
 
 // Where a request came from, as the server saw it.

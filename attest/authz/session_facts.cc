@@ -70,22 +70,32 @@ bool IsOsId(std::string_view id) {
 
 }  // namespace
 
-std::string SubjectOf(const v1::SessionBinding& binding) {
+std::string SubjectOf(const v1::SessionBinding& binding,
+                      const LoginRow* login) {
+  if (login != nullptr) return login->subject;
+  if (!binding.user().user_session_id().empty()) return "idp:unknown";
   return "os:" + ToHex(AsBytes(binding.device_id())) + ":" +
          binding.user().os_id();
 }
 
 SessionFacts FactsOf(const v1::SessionBinding& binding,
-                     const v1::DeviceRecord& device, ByteSpan pcr_digest) {
+                     const v1::DeviceRecord& device, ByteSpan pcr_digest,
+                     const LoginRow* login) {
   const v1::User& user = binding.user();
   const v1::Workload& workload = binding.workload();
   const auto& seen = workload.observations();
   const Strength executable = StrengthIn(seen, "executable_path");
   SessionFacts facts;
-  facts.subject = SubjectOf(binding);
+  facts.subject = SubjectOf(binding, login);
   facts.os_name = {user.os_name(), StrengthIn(user.observations(), "os_name")};
   facts.uid = {user.os_id(), StrengthIn(user.observations(), "os_id")};
-  facts.verification = user.verification();
+  if (login != nullptr) {
+    facts.verification = login->method;
+    facts.groups = login->groups;
+    facts.acr = login->acr;
+  } else if (user.user_session_id().empty()) {
+    facts.verification = user.verification();
+  }
   facts.spiffe_id = {workload.spiffe_id(),
                      StrengthIn(seen, "spiffe_id", executable)};
   facts.executable = {workload.executable_path(), executable};
@@ -114,12 +124,15 @@ ActionFacts FactsOfAction(const v1::ActionRequest& request,
           .approval = CountedGrade(approval, session)};
 }
 
+Status CheckOsId(std::string_view os_id) {
+  if (IsOsId(os_id)) return {};
+  return Fail(ErrorCode::kMalformedStatement, "user.os_id");
+}
+
 Status CheckBindingTexts(const v1::SessionBinding& binding) {
   const v1::User& user = binding.user();
   const v1::Workload& workload = binding.workload();
-  if (!IsOsId(user.os_id())) {
-    return Fail(ErrorCode::kMalformedStatement, "user.os_id");
-  }
+  CS_RETURN_IF_ERROR(CheckOsId(user.os_id()));
   CS_RETURN_IF_ERROR(CheckOptional(user.os_name(), 256, "user.os_name"));
   CS_RETURN_IF_ERROR(
       CheckOptional(user.os_session_id(), 256, "user.os_session_id"));

@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "attest/authz/login/login_rows.h"
 #include "attest/authz/store_rows.h"
 #include "attest/base/result.h"
 
@@ -56,6 +57,17 @@ class StoreView {
   // one device, or of all if `device_id` is empty.
   [[nodiscard]] virtual Result<std::vector<SessionRow>> SessionsEndedAfter(
       uint64_t index, ByteSpan device_id, int limit) = 0;
+
+  [[nodiscard]] virtual Result<std::optional<LoginRow>> FindLogin(
+      ByteSpan id) = 0;
+  // Those that have not ended: of a device, or of a subject of the identity
+  // provider (empty: of any) in one of its sessions (empty: in all).
+  [[nodiscard]] virtual Result<std::vector<LoginRow>> LiveLogins(
+      ByteSpan device_id) = 0;
+  [[nodiscard]] virtual Result<std::vector<LoginRow>> LiveLoginsOf(
+      std::string_view subject, std::string_view provider_session) = 0;
+  [[nodiscard]] virtual Result<std::optional<PendingLoginRow>> FindPendingLogin(
+      ByteSpan id) = 0;
 
   [[nodiscard]] virtual Result<std::optional<JournalRow>> FindJournal(
       ByteSpan ak_name, ByteSpan journal_id) = 0;
@@ -119,6 +131,9 @@ class StoreTransaction : public StoreView {
   [[nodiscard]] virtual Status PutEk(const EkRow& row) = 0;
   [[nodiscard]] virtual Status PutAk(const AkRow& row) = 0;
   [[nodiscard]] virtual Status PutSession(const SessionRow& row) = 0;
+  [[nodiscard]] virtual Status PutLogin(const LoginRow& row) = 0;
+  [[nodiscard]] virtual Status PutPendingLogin(const PendingLoginRow& row) = 0;
+  [[nodiscard]] virtual Status DropPendingLogins(int64_t now_ms) = 0;
   [[nodiscard]] virtual Status PutJournal(const JournalRow& row) = 0;
 
   [[nodiscard]] virtual Status AddChallenge(const ChallengeRow& row) = 0;

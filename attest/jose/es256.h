@@ -37,6 +37,11 @@ class Es256PublicKey {
   [[nodiscard]] std::string ToJwkJson() const { return EcJwkJson(x_, y_); }
   [[nodiscard]] std::string ToPem() const;  // SubjectPublicKeyInfo
 
+  // For OpenSSL; immutable.
+  [[nodiscard]] const std::shared_ptr<EVP_PKEY>& evp_key() const {
+    return key_;
+  }
+
   // kBadSignature unless `signature` is 64 bytes and signs `message`.
   [[nodiscard]] Status Verify(ByteSpan message, ByteSpan signature) const;
 

@@ -18,10 +18,10 @@ bool FitsInt64(const Json& value) {
   return value.is_number_integer();
 }
 
-bool IsArrayOfObjects(const Json& value) {
+bool IsArrayOf(const Json& value, Json::value_t type) {
   if (!value.is_array()) return false;
   for (const Json& item : value) {
-    if (!item.is_object()) return false;
+    if (item.type() != type) return false;
   }
   return true;
 }
@@ -46,10 +46,12 @@ Result<JsonObject> JsonObject::Parse(std::string_view text, size_t max_size) {
       member = value.get<int64_t>();
     } else if (value.is_object()) {
       member = Nested{value.dump()};
-    } else if (IsArrayOfObjects(value)) {
+    } else if (IsArrayOf(value, Json::value_t::object)) {
       Array array;
       for (const Json& element : value) array.push_back(element.dump());
       member = std::move(array);
+    } else if (IsArrayOf(value, Json::value_t::string)) {
+      member = TextArray{value.get<std::vector<std::string>>()};
     }
   }
   return object;
@@ -78,6 +80,14 @@ std::optional<std::vector<std::string>> JsonObject::Objects(
     std::string_view name) const {
   const auto* array = Get<Array>(name);
   return array == nullptr ? std::nullopt : std::optional(*array);
+}
+
+std::optional<std::vector<std::string>> JsonObject::Texts(
+    std::string_view name) const {
+  const auto* array = Get<TextArray>(name);
+  if (array != nullptr) return array->texts;
+  const auto objects = Objects(name);  // What an empty array is taken for.
+  return objects && objects->empty() ? objects : std::nullopt;
 }
 
 Result<std::string> WriteJsonObject(const std::vector<JsonMember>& members) {

@@ -33,14 +33,20 @@ class JsonObject {
   // A member that is an array of objects, each as JSON text again.
   [[nodiscard]] std::optional<std::vector<std::string>> Objects(
       std::string_view name) const;
+  // A member that is an array of text.
+  [[nodiscard]] std::optional<std::vector<std::string>> Texts(
+      std::string_view name) const;
 
  private:
   struct Nested {
     std::string json;
   };
   using Array = std::vector<std::string>;
-  using Value =
-      std::variant<std::monostate, std::string, int64_t, Nested, Array>;
+  struct TextArray {
+    std::vector<std::string> texts;
+  };
+  using Value = std::variant<std::monostate, std::string, int64_t, Nested,
+                             Array, TextArray>;
 
   template <typename T>
   const T* Get(std::string_view name) const {

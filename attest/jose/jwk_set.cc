@@ -4,6 +4,7 @@
 
 #include "attest/base/bytes.h"
 #include "attest/jose/json_object.h"
+#include "attest/jose/jwk_members.h"
 
 namespace countersign::jose {
 namespace {
@@ -50,18 +51,10 @@ Result<Es256PublicKey> Es256PublicKey::FromJwkJson(std::string_view json) {
 }
 
 Result<KeySet> KeySet::FromJson(std::string_view json) {
-  if (json.size() > kMaxJsonSize) {
-    return Fail(ErrorCode::kTooLarge, "JWK Set is too long");
-  }
-  CS_ASSIGN_OR_RETURN(const JsonObject document,
-                      JsonObject::Parse(json, kMaxJsonSize));
-  const auto members = document.Objects("keys");
-  if (!members) return Malformed("JWK Set has no array of keys");
-  if (members->size() > kMaxKeys) {
-    return Fail(ErrorCode::kTooLarge, "JWK Set has too many keys");
-  }
+  CS_ASSIGN_OR_RETURN(const std::vector<std::string> members,
+                      JwkMembers(json, kMaxJsonSize, kMaxKeys));
   KeySet set;
-  for (const std::string& member : *members) {
+  for (const std::string& member : members) {
     CS_ASSIGN_OR_RETURN(const JsonObject jwk,
                         JsonObject::Parse(member, kMaxJsonSize));
     auto key = ParseJwk(jwk);

@@ -25,6 +25,7 @@ inline constexpr std::string_view kKindDeviceRecord = "device-record";
 inline constexpr std::string_view kKindChallenge = "challenge";
 inline constexpr std::string_view kKindSession = "session";
 inline constexpr std::string_view kKindDecisions = "decisions";
+inline constexpr std::string_view kKindLogin = "login";
 inline constexpr std::string_view kKindEvents = "events";
 inline constexpr std::string_view kKindError = "error";
 

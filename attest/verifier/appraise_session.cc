@@ -1,6 +1,6 @@
 #include "attest/base/digest.h"
-#include "attest/base/text.h"
 #include "attest/tpm/event_log.h"
+#include "attest/verifier/addressee.h"
 #include "attest/verifier/appraise.h"
 #include "attest/verifier/event_log_verifier.h"
 #include "attest/verifier/session_key_verifier.h"
@@ -26,24 +26,6 @@ Result<v1::SessionBinding> ReadBinding(const v1::Statement& statement) {
                 "nonce, session_id or event_log_sha256");
   }
   return binding;
-}
-
-Status CheckAddressee(const v1::SessionBinding& binding,
-                      const KnownDevice& device) {
-  if (binding.issuer() != device.issuer) {
-    return Fail(ErrorCode::kWrongIssuer, Printable(binding.issuer()));
-  }
-  if (binding.tenant() != device.tenant) {
-    return Fail(ErrorCode::kWrongTenant, Printable(binding.tenant()));
-  }
-  if (!Equal(AsBytes(binding.device_id()), device.device_id)) {
-    return Fail(ErrorCode::kSessionOfOtherDevice);
-  }
-  if (!Equal(AsBytes(binding.ak_name()), device.ak.name())) {
-    return Fail(ErrorCode::kAkNotBound, "session of another AK");
-  }
-  if (device.out_of_service) return Fail(*device.out_of_service);
-  return {};
 }
 
 Status CheckChannel(const v1::SessionBinding& binding,

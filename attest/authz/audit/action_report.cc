@@ -11,6 +11,7 @@
 #include "attest/authz/audit/use_line.h"
 #include "attest/authz/ek_admission.h"
 #include "attest/authz/json_writer.h"
+#include "attest/authz/login/end_login.h"
 #include "attest/authz/session_facts.h"
 #include "attest/base/digest.h"
 #include "attest/base/text.h"
@@ -225,9 +226,11 @@ class Reporter {
   }
 
   CheckedLine PseudonymLine(const v1::SessionBinding& binding) const {
-    const std::string subject = SubjectOf(binding);
     const std::string fact = "in the ledger under the pseudonym " +
                              Hex(decision_.subject_pseudonym());
+    const auto login = LoginOf(trail_.view(), binding);
+    if (!login) return Lost("pseudonym", fact, login.error());
+    const std::string subject = SubjectOf(binding, *login ? &**login : nullptr);
     const auto key = trail_.view().FindSubjectKey(subject);
     if (!key) return Lost("pseudonym", fact, key.error());
     if (!key->has_value()) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "attest/authz/decision_request.h"
+#include "attest/authz/login/end_login.h"
 #include "attest/authz/policy/decision_answer.h"
 #include "attest/authz/session_facts.h"
 #include "attest/base/digest.h"
@@ -64,8 +65,10 @@ Result<DecisionAgain> DecideAgain(const TrailReader& trail,
 
   const v1::SessionBinding& binding = session.session.binding;
   const v1::DeviceRecord& device = batch.enrolled.record;
+  CS_ASSIGN_OR_RETURN(const auto login, LoginOf(trail.view(), binding));
   SessionFacts facts =
-      FactsOf(binding, device, session.session.pcrs.pcr_digest());
+      FactsOf(binding, device, session.session.pcrs.pcr_digest(),
+              login ? &*login : nullptr);
   AddUser(*kept_session, &facts);
   const v1::Approval& approval = leaf.action.approval();
   ActionFacts action = FactsOfAction(leaf.request, approval, facts);

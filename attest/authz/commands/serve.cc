@@ -14,6 +14,7 @@
 #include "attest/authz/api.h"
 #include "attest/authz/commands/commands.h"
 #include "attest/authz/events.h"
+#include "attest/authz/login/provider.h"
 #include "attest/authz/policy/policy_record.h"
 #include "attest/authz/session_end_watch.h"
 #include "attest/base/digest.h"
@@ -76,11 +77,15 @@ class Server {
                     config.ledger_origin);
     CS_ASSIGN_OR_RETURN(EkAdmission admission,
                         EkAdmission::Load(config.enrollment));
-    api_.emplace(
-        Service{config, installation_.store(), installation_.ledger(), *policy_,
-                decision_point_.get(), *epochs_, *event_tokens_, *issuer_,
-                installation_.keys().service, installation_.clock()},
-        std::move(admission));
+    if (!config.login.oidc.issuer.empty()) {
+      CS_ASSIGN_OR_RETURN(provider_, Provider::Create(config.login.oidc,
+                                                      installation_.clock()));
+    }
+    api_.emplace(Service{config, installation_.store(), installation_.ledger(),
+                         *policy_, decision_point_.get(), *epochs_,
+                         *event_tokens_, *issuer_, installation_.keys().service,
+                         installation_.clock(), provider_.get()},
+                 std::move(admission));
     CS_ASSIGN_OR_RETURN(TlsContext tls, LoadTls());
     CS_ASSIGN_OR_RETURN(
         http_,
@@ -154,6 +159,7 @@ class Server {
   std::optional<EpochNonces> epochs_;
   std::optional<EpochNonces> event_tokens_;
   std::optional<GrantIssuer> issuer_;
+  std::unique_ptr<Provider> provider_;
   std::optional<Api> api_;
   std::unique_ptr<HttpServer> http_;
   std::optional<SessionEndWatch> watch_;

@@ -128,8 +128,8 @@ Result<Response> TokenResponse(const Service& service,
   if (!binding.ParseFromString(AsString(action.session.binding))) {
     return Fail(ErrorCode::kStorageCorrupt, "session binding");
   }
-  TokenSession session = TokenSessionOf(binding, action.session.binding_digest);
-  session.subject = action.session.subject;
+  const TokenSession session = TokenSessionOf(
+      binding, action.session.binding_digest, action.session.subject);
   const bool approved = !action.decision.approval_grade().empty();
   const TokenAction of{
       .request = redeemed.asked.request,

@@ -137,9 +137,30 @@ CREATE TABLE tasks(
   PRIMARY KEY(session_id, task_id)) STRICT, WITHOUT ROWID;
 )sql";
 
+// Users that an identity provider verified (login/).
+inline constexpr char kLogins[] = R"sql(
+CREATE TABLE logins(
+  id BLOB PRIMARY KEY, device_id BLOB NOT NULL REFERENCES devices(id),
+  os_id TEXT NOT NULL, subject TEXT NOT NULL, provider_session TEXT NOT NULL,
+  method TEXT NOT NULL, groups TEXT NOT NULL, acr TEXT NOT NULL,
+  auth_time_s INTEGER NOT NULL, created_ms INTEGER NOT NULL,
+  expires_ms INTEGER NOT NULL, evidence_sha256 BLOB NOT NULL,
+  ledger_index INTEGER NOT NULL, end_reason TEXT NOT NULL,
+  ended_ms INTEGER NOT NULL, end_index INTEGER NOT NULL) STRICT;
+CREATE INDEX logins_live ON logins(device_id) WHERE end_reason = '';
+CREATE INDEX logins_of_subject ON logins(subject) WHERE end_reason = '';
+CREATE INDEX logins_of_session ON logins(provider_session)
+  WHERE end_reason = '';
+CREATE TABLE pending_logins(
+  id BLOB PRIMARY KEY, device_id BLOB NOT NULL, evidence BLOB NOT NULL,
+  attest_sha256 BLOB NOT NULL, device_code TEXT NOT NULL,
+  interval_s INTEGER NOT NULL, next_poll_ms INTEGER NOT NULL,
+  expires_ms INTEGER NOT NULL, login_id BLOB NOT NULL) STRICT;
+)sql";
+
 inline constexpr const char* kVersion1[] = {kFirstTables};
 inline constexpr const char* kVersion2[] = {kConsumed, kEndedSessions, kGrants,
-                                            kTasks};
+                                            kTasks, kLogins};
 
 inline constexpr std::span<const char* const> kVersions[] = {kVersion1,
                                                              kVersion2};

@@ -90,6 +90,18 @@ class SqlUnit final : public StoreTransaction {
       ByteSpan session_id, std::string_view task_id) override;
   [[nodiscard]] Status PutTask(const TaskRow& row) override;
 
+  // sql_unit_login.cc
+  [[nodiscard]] Result<std::optional<LoginRow>> FindLogin(ByteSpan id) override;
+  [[nodiscard]] Result<std::vector<LoginRow>> LiveLogins(
+      ByteSpan device_id) override;
+  [[nodiscard]] Result<std::vector<LoginRow>> LiveLoginsOf(
+      std::string_view subject, std::string_view provider_session) override;
+  [[nodiscard]] Result<std::optional<PendingLoginRow>> FindPendingLogin(
+      ByteSpan id) override;
+  [[nodiscard]] Status PutLogin(const LoginRow& row) override;
+  [[nodiscard]] Status PutPendingLogin(const PendingLoginRow& row) override;
+  [[nodiscard]] Status DropPendingLogins(int64_t now_ms) override;
+
   // sql_unit_ledger.cc
   [[nodiscard]] Result<std::optional<Bytes>> FindEvidence(
       const Sha256Digest& digest) override;

@@ -25,7 +25,8 @@ TEST_F(CommandLineTest, ShowsAnExampleFirstInEveryHelp) {
       {"run"},    {"session"},         {"session", "open"},
       {"doctor"}, {"session", "list"}, {"session", "close"},
       {"verify"}, {"authorize"},       {"dpop"},
-      {"export"}, {"completion"},      {"approve"}};
+      {"export"}, {"completion"},      {"approve"},
+      {"login"},  {"logout"}};
   for (auto command : commands) {
     command.emplace_back("--help");
     const Ran ran = Cli(command);

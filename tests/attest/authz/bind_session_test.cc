@@ -370,7 +370,7 @@ TEST_F(BindSessionTest, RejectsASessionKeyThatWasNotQuoted) {
 TEST_F(BindSessionTest, RejectsALoginThatItDoesNotKnow) {
   SessionParts parts = laptop_.NewSession();
   parts.binding.mutable_user()->set_user_session_id("made-up");
-  ExpectRefused(parts.Build(), ErrorCode::kUserNotVerified);
+  ExpectRefused(parts.Build(), ErrorCode::kLoginEnded);
 }
 
 TEST_F(BindSessionTest, RejectsAWorkloadThatNoRuleCouldPermit) {
