@@ -474,8 +474,10 @@ TEST_F(BindSessionTest, RejectsChallengesThatMakeNoSense) {
     change(request);
     return IssueChallenge(*rig_.service, request, kConnection).error().code;
   };
-  EXPECT_EQ(code([](auto& r) { r.set_purpose("login"); }),
+  EXPECT_EQ(code([](auto& r) { r.set_purpose("anything"); }),
             ErrorCode::kBadRequest);
+  EXPECT_EQ(code([](auto& r) { r.set_purpose("login"); }),
+            ErrorCode::kNoProvider);
   EXPECT_EQ(code([](auto& r) { r.set_device_id("short"); }),
             ErrorCode::kBadRequest);
   EXPECT_EQ(code([](auto& r) { r.clear_request_nonce(); }),
