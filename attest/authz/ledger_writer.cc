@@ -62,9 +62,10 @@ Status LedgerWriter::PublishHead(uint64_t index, bool first) {
     CS_ASSIGN_OR_RETURN(const auto kept, head_file.Load());
     if (!kept && !first) {
       return Fail(ErrorCode::kLedgerRolledBack,
-                  head_path_ + " is missing: restore it (a host that is new "
-                               "to a shared database: countersign-authz store "
-                               "join)");
+                  head_path_ +
+                      " is missing: restore it (a host that is new "
+                      "to a shared database: countersign-authz store "
+                      "join)");
     }
     CS_ASSIGN_OR_RETURN(const LedgerHeadRow head, view.LedgerHead());
     CS_ASSIGN_OR_RETURN(const auto newest, view.NewestCheckpoint());
