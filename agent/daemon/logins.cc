@@ -208,6 +208,7 @@ void Logins::Keep(state::UserLogin login, const Done& done) {
 }
 
 void Logins::LogOut(uint32_t uid, LoggedOut done) {
+  if (device_ == nullptr) return done(Fail(ErrorCode::kNotEnrolled));
   pending_.erase(uid);
   const auto found = logins_.find(uid);
   if (found == logins_.end()) return done(v1::LogoutResponse());
@@ -216,7 +217,7 @@ void Logins::LogOut(uint32_t uid, LoggedOut done) {
                .pid = 0,
                .user_name = {},
                .user_session_id = found->second.user_session_id()};
-  parts_.sessions.EndOfLogin(ask.user_session_id, "logged_out");
+  parts_.sessions.EndOfLogins(uid, "logged_out");
   Forget(uid);
   const auto answer = [done](const ServiceResult& result) {
     v1::LogoutResponse response;

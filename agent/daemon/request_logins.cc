@@ -36,6 +36,11 @@ void RequestHandler::OnLogin(const AskPtr& ask,
 }
 
 void RequestHandler::OnLogout(const AskPtr& ask) {
+  // Logins are read before the device is: what they were made for.
+  if (parts_.state.device == nullptr) {
+    Refuse(ask, parts_.state.why_no_device);
+    return;
+  }
   parts_.logins.LogOut(ask->uid,
                        [this, ask](const Result<v1::LogoutResponse>& result) {
                          if (!result.has_value()) {

@@ -197,15 +197,14 @@ void SessionRegistry::End(const SessionPtr& session, const std::string& reason,
   if (listener_ != nullptr) listener_->OnSessionEnd(session, by_service);
 }
 
-void SessionRegistry::EndOfLogin(const std::string& user_session_id,
-                                 const std::string& reason) {
-  std::vector<SessionPtr> of_login;
+void SessionRegistry::EndOfLogins(uint32_t uid, const std::string& reason) {
+  std::vector<SessionPtr> of_logins;
   for (const auto& [id, session] : sessions_) {
-    if (session->user.user_session_id() == user_session_id) {
-      of_login.push_back(session);
+    if (session->uid == uid && !session->user.user_session_id().empty()) {
+      of_logins.push_back(session);
     }
   }
-  for (const SessionPtr& session : of_login) End(session, reason);
+  for (const SessionPtr& session : of_logins) End(session, reason);
 }
 
 void SessionRegistry::EndAll(const std::string& reason, bool by_service) {

@@ -87,8 +87,7 @@ class SessionRegistry {
   void End(const SessionPtr& session, const std::string& reason,
            bool by_service = false);
   // Those of this user_session_id.
-  void EndOfLogin(const std::string& user_session_id,
-                  const std::string& reason);
+  void EndOfLogins(uint32_t uid, const std::string& reason);
   void EndAll(const std::string& reason, bool by_service);
 
   // Finds the session for `caller`. `use` runs at once, or as soon as a session

@@ -1,5 +1,7 @@
 #include "attest/authz/authorize.h"
 
+#include <algorithm>
+
 #include "attest/authz/batch_answer.h"
 #include "attest/authz/batch_chain.h"
 #include "attest/authz/batch_record.h"
@@ -145,8 +147,13 @@ Result<std::vector<CommittedLeaf>> CommitNew(const Service& service,
 Result<std::vector<CommittedLeaf>> ReadCommitted(const Service& service,
                                                  const Batch& batch) {
   std::vector<ActionRow> rows;
+  std::vector<uint64_t> ended;
   const auto read = [&](StoreView& view) -> Status {
     CS_ASSIGN_OR_RETURN(rows, view.ActionsOfBatch(batch.digest));
+    if (rows.empty()) return {};
+    CS_ASSIGN_OR_RETURN(ended, view.EndedGrants(rows.front().ledger_index,
+                                                rows.back().ledger_index + 1,
+                                                service.clock.NowMs()));
     return {};
   };
   CS_RETURN_IF_ERROR(service.store.Read(read));
@@ -169,7 +176,10 @@ Result<std::vector<CommittedLeaf>> ReadCommitted(const Service& service,
     out.leaf = &*leaf;
     const auto session =
         batch.sessions.find(leaf->action.session_binding_digest());
-    if (session != batch.sessions.end() && session->second != nullptr) {
+    // The decision stays what it was; its tokens are not signed again once
+    // they are worth nothing.
+    if (session != batch.sessions.end() && session->second != nullptr &&
+        !std::ranges::binary_search(ended, rows[i].ledger_index)) {
       out.tokens = &session->second->tokens;
     }
   }

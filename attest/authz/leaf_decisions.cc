@@ -92,7 +92,10 @@ void Conclude(const DecisionContext& context, const Asked& asked) {
   if (!out.permitted() || asked.facts.audience.empty()) return;
   out.grant_jti = ToBase64Url(RandomBytes(kJtiSize));
   out.receipt_jti = ToBase64Url(RandomBytes(kJtiSize));
-  out.grant_expires_s = context.now_ms / 1000 + out.decision.grant_ttl_s;
+  // Whoever checks it offline hears of no session's end.
+  out.grant_expires_s =
+      std::min(context.now_ms / 1000 + out.decision.grant_ttl_s,
+               out.session->row.expires_ms / 1000);
 }
 
 // Whether policy is to be asked; if not, the leaf is decided.

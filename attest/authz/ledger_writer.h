@@ -8,6 +8,7 @@
 #define COUNTERSIGN_ATTEST_AUTHZ_LEDGER_WRITER_H_
 
 #include <atomic>
+#include <limits>
 #include <mutex>
 #include <span>
 #include <string>
@@ -70,6 +71,14 @@ class LedgerWriter {
 
   // For the start of the service: the database must extend the head file.
   [[nodiscard]] Status CheckHead() { return PublishHead(0, false); }
+
+  // Takes over what other processes have signed, as if this one had: else a
+  // host that is idle would not notice a database that lacks only what others
+  // wrote, and could write it anew. Call it often.
+  // Errors as Publish.
+  [[nodiscard]] Status Follow() {
+    return PublishHead(std::numeric_limits<uint64_t>::max(), false);
+  }
 
   // Entry `index` with its path to the newest checkpoint, which covers it.
   [[nodiscard]] static Result<v1::LedgerProof> Prove(StoreView& view,

@@ -61,7 +61,8 @@ class StoreView {
   [[nodiscard]] virtual Result<std::optional<LoginRow>> FindLogin(
       ByteSpan id) = 0;
   // Those that have not ended: of a device, or of a subject of the identity
-  // provider (empty: of any) in one of its sessions (empty: in all).
+  // provider (empty: of any) in one of its sessions (empty: in all). With both,
+  // also logins of that subject of which the provider named no session.
   [[nodiscard]] virtual Result<std::vector<LoginRow>> LiveLogins(
       ByteSpan device_id) = 0;
   [[nodiscard]] virtual Result<std::vector<LoginRow>> LiveLoginsOf(

@@ -125,6 +125,14 @@ class Server {
     spdlog::info("reloaded");
   }
 
+  void FollowLedger() {
+    const Status followed = installation_.ledger().Follow();
+    if (!followed && following_) {
+      LogProblem("looking at the ledger's head", followed.error());
+    }
+    following_ = followed.has_value();
+  }
+
   void ReloadPolicyIfChanged() {
     if (policy_->Changed()) ReloadPolicy();
   }
@@ -162,6 +170,7 @@ class Server {
   std::unique_ptr<Provider> provider_;
   std::optional<Api> api_;
   std::unique_ptr<HttpServer> http_;
+  bool following_ = true;  // Else it was logged why not.
   std::optional<SessionEndWatch> watch_;
 };
 
@@ -176,6 +185,7 @@ Result<int> Serve(Installation& installation, const sigset_t& signals) {
       break;
     } else {
       server.ReloadPolicyIfChanged();
+      server.FollowLedger();
     }
   }
   spdlog::info("stopping");

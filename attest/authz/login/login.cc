@@ -71,8 +71,14 @@ Result<v1::LoginAnswer> LogOut(const Service& service, const v1::Login& login) {
         row->os_id != login.os_id()) {
       return Fail(ErrorCode::kLoginEnded, "unknown user_session_id");
     }
-    CS_RETURN_IF_ERROR(EndLogin(service.ledger, transaction, *row,
-                                service.clock.NowMs(), kEndLoggedOut));
+    // Who signs out of an account means all of it, also what an earlier
+    // sign-in of theirs left open.
+    CS_ASSIGN_OR_RETURN(auto live, transaction.LiveLogins(row->device_id));
+    for (LoginRow& login_row : live) {
+      if (login_row.os_id != row->os_id) continue;
+      CS_RETURN_IF_ERROR(EndLogin(service.ledger, transaction, login_row,
+                                  service.clock.NowMs(), kEndLoggedOut));
+    }
     CS_ASSIGN_OR_RETURN(const LedgerHeadRow head, transaction.LedgerHead());
     index = head.size - 1;
     return {};

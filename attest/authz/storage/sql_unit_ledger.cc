@@ -79,7 +79,9 @@ Status SqlUnit::AddLedgerEntry(uint64_t index, int64_t time_ms,
 
 Result<uint64_t> SqlUnit::FirstEntrySince(int64_t since_ms) {
   CS_ASSIGN_OR_RETURN(auto query,
-                      connection_.Use("SELECT min(idx) FROM ledger_entries "
+                      // By the index on time: a bare min(idx) would walk the
+                      // primary key from the ledger's beginning.
+                      connection_.Use("SELECT min(idx + 0) FROM ledger_entries "
                                       "WHERE time_ms >= ?1"));
   query->Bind(1, since_ms);
   CS_ASSIGN_OR_RETURN(const bool found, query->Step());

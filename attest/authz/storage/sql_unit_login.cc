@@ -80,14 +80,15 @@ Result<std::vector<LoginRow>> SqlUnit::LiveLogins(ByteSpan device_id) {
 
 Result<std::vector<LoginRow>> SqlUnit::LiveLoginsOf(
     std::string_view subject, std::string_view provider_session) {
-  const bool by_session = !provider_session.empty();
-  CS_ASSIGN_OR_RETURN(auto query, connection_.Use(by_session ? kLiveOfSession
-                                                             : kLiveOfSubject));
-  query->Bind(1, by_session ? provider_session : subject);
+  const bool by_subject = !subject.empty();
+  CS_ASSIGN_OR_RETURN(auto query, connection_.Use(by_subject ? kLiveOfSubject
+                                                             : kLiveOfSession));
+  query->Bind(1, by_subject ? subject : provider_session);
   CS_ASSIGN_OR_RETURN(auto rows, AllRows(query, ReadLogin));
-  if (!subject.empty()) {
-    std::erase_if(rows, [subject](const LoginRow& row) {
-      return row.subject != subject;
+  if (by_subject && !provider_session.empty()) {
+    std::erase_if(rows, [provider_session](const LoginRow& row) {
+      return !row.provider_session.empty() &&
+             row.provider_session != provider_session;
     });
   }
   return rows;

@@ -312,6 +312,33 @@ TEST_F(AuthorizeTest, SignsNoGrantAgainAfterItsEnd) {
   EXPECT_TRUE(again->answer.decisions(0).receipt().empty());
 }
 
+TEST_F(AuthorizeTest, SignsNoGrantAgainAfterItsSessionEnded) {
+  const v1::BatchEvidence batch =
+      laptop_.NewBatch({laptop_.NewAction(session_)});
+  laptop_.Decide(batch);
+  v1::Action end = laptop_.NewAction(session_);
+  end.clear_action_request();
+  end.set_session_end("client_closed");
+  laptop_.Decide(laptop_.NewBatch({end}));
+  const auto again = rig_.authorizer->Authorize(batch);
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(again->answer.decisions(0).decision(), "permit");
+  EXPECT_FALSE(again->answer.decisions(0).grant_jti().empty());
+  EXPECT_TRUE(again->answer.decisions(0).grant().empty());
+  EXPECT_TRUE(again->answer.decisions(0).receipt().empty());
+}
+
+TEST_F(AuthorizeTest, GrantsNothingBeyondTheSessionsEnd) {
+  const int64_t session_end_s = session_.answer.expires_at_ms() / 1000;
+  rig_.clock.Advance(session_.answer.expires_at_ms() - rig_.clock.NowMs() -
+                     30'000);
+  laptop_.epoch_nonce =
+      rig_.epochs.Mint(laptop_.device.device_id, rig_.clock.NowMs());
+  const v1::ActionDecision decision = laptop_.Authorize(session_);
+  EXPECT_EQ(decision.decision(), "permit");
+  EXPECT_EQ(decision.grant_expires_s(), session_end_s);
+}
+
 TEST_F(AuthorizeTest, RejectsAForkOfTheJournal) {
   const v1::BatchEvidence first =
       laptop_.NewBatch({laptop_.NewAction(session_)});

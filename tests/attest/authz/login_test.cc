@@ -527,6 +527,25 @@ TEST_F(LoginTest, EndsWhatTheProviderLogsOut) {
   EXPECT_TRUE(Live().empty());
 }
 
+TEST_F(LoginTest, EndsLoginsWhoseIdTokenNamedNoSession) {
+  ASSERT_TRUE(SignIn([](Json& claims) { claims.erase("sid"); }).has_value());
+  Json claims = idp_.LogoutClaims();
+  claims["sub"] = "alice";
+  EXPECT_TRUE(LogOutByProvider(claims).has_value());
+  EXPECT_TRUE(Live().empty());
+}
+
+TEST_F(LoginTest, LogoutEndsWhatAnEarlierSignInLeftOpen) {
+  const auto first = SignIn();
+  ASSERT_TRUE(Open(first->user_session_id()).has_value());
+  const auto second = SignIn();
+  EXPECT_EQ(Live().size(), 2U);
+  v1::Login logout = Statement("logout");
+  logout.set_user_session_id(second->user_session_id());
+  EXPECT_TRUE(Post(Quoted(logout)).has_value());
+  EXPECT_TRUE(Live().empty());
+}
+
 TEST_F(LoginTest, RejectsLogoutTokensThatAreNone) {
   ASSERT_TRUE(SignIn().has_value());
   const auto refused = [&](const std::function<void(Json&)>& change,

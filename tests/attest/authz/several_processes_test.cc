@@ -167,12 +167,16 @@ class RestoredTest : public SeveralProcessesTest {
     if (IsSkipped()) return;
     Join();
     Execute("CREATE DATABASE " + Name() + "_old TEMPLATE " + Name());
+    Write();
+    Execute("DROP DATABASE " + Name());
+    Execute("ALTER DATABASE " + Name() + "_old RENAME TO " + Name());
+  }
+  // What the restored database will lack.
+  virtual void Write() {
     for (int i = 0; i < 3; ++i) {
       ASSERT_TRUE(AppendOne(*rig_->store, *rig_->ledger).has_value());
       ASSERT_TRUE(AppendOne(*other_->store, other_->ledger).has_value());
     }
-    Execute("DROP DATABASE " + Name());
-    Execute("ALTER DATABASE " + Name() + "_old RENAME TO " + Name());
   }
   [[nodiscard]] std::string Name() const {
     const size_t start = sizeof("postgresql:///") - 1;
@@ -216,7 +220,26 @@ TEST_P(RestoredTest, StopsAllThatHaveSeenAnotherHistory) {
             ErrorCode::kLedgerFork);
 }
 
+// One host wrote all of it, and the other one idled.
+class RestoredBelowAnIdleHostTest : public RestoredTest {
+ protected:
+  void Write() override {
+    for (int i = 0; i < 6; ++i) {
+      ASSERT_TRUE(AppendOne(*rig_->store, *rig_->ledger).has_value());
+    }
+    ASSERT_TRUE(other_->ledger.Follow().has_value());
+  }
+};
+
+TEST_P(RestoredBelowAnIdleHostTest, StopsThatOneToo) {
+  EXPECT_EQ(AppendOne(*other_->store, other_->ledger).error().code,
+            ErrorCode::kLedgerRolledBack);
+  EXPECT_EQ(other_->ledger.Follow().error().code, ErrorCode::kLedgerRolledBack);
+}
+
 COUNTERSIGN_ON_EACH_DATABASE(SeveralProcessesTest);
+INSTANTIATE_TEST_SUITE_P(OfAServer, RestoredBelowAnIdleHostTest,
+                         testing::Values(DatabaseKind::kPostgres), NameOf);
 INSTANTIATE_TEST_SUITE_P(OfAServer, RestoredTest,
                          testing::Values(DatabaseKind::kPostgres), NameOf);
 

@@ -39,9 +39,10 @@ Status CheckFit(const PGconn* connection, const PGresult* answer) {
   if (!says(1, "on")) {
     return Fail(ErrorCode::kStorageUnfit, "fsync must be on");
   }
-  if (says(2, "off")) {
+  // With "local" a standby that takes over may lack what was answered.
+  if (says(2, "off") || says(2, "local")) {
     return Fail(ErrorCode::kStorageUnfit,
-                "synchronous_commit must not be off: ALTER ROLE … SET "
+                "synchronous_commit must not be off or local: ALTER ROLE … SET "
                 "synchronous_commit = on");
   }
   if (!says(3, "UTF8")) {
@@ -101,6 +102,8 @@ Result<std::unique_ptr<PostgresLink>> OpenPostgresSession(
         PgError("08001", PQerrorMessage(connection.get())));
   }
   PQsetNoticeReceiver(connection.get(), DropNotice, nullptr);
+  // The details of an error may hold rows, and rows secrets.
+  PQsetErrorVerbosity(connection.get(), PQERRORS_TERSE);
   const PgResult answer(PQexec(connection.get(), kSetUp));
   if (PQresultStatus(answer.get()) != PGRES_TUPLES_OK) {
     return tl::unexpected<Error>(
