@@ -46,13 +46,13 @@ struct Shared {
       : options(server_options),
         handler(request_handler),
         registry(static_cast<size_t>(server_options.connections)),
-        workers(static_cast<size_t>(server_options.workers)) {}
+        workers(std::in_place, static_cast<size_t>(server_options.workers)) {}
 
   const HttpServerOptions options;
   RequestHandler& handler;
   ConnectionRegistry registry;
   WaitingRoom waiting;
-  asio::thread_pool workers;
+  std::optional<asio::thread_pool> workers;  // Until the server has stopped.
   std::atomic<int> queued{0};
   std::atomic<bool> stopping{false};
 };
@@ -218,8 +218,8 @@ class Connection final : public Closable,
       StopWaiting();
       return Refuse(503);
     }
-    asio::post(shared_.workers, [self = shared_from_this(),
-                                 request = std::move(request)]() mutable {
+    asio::post(*shared_.workers, [self = shared_from_this(),
+                                  request = std::move(request)]() mutable {
       Response response;
       try {
         response = self->shared_.handler.Handle(*request);
@@ -521,10 +521,13 @@ void HttpServer::Stop(std::chrono::milliseconds grace) {
   if (!impl_->shared.registry.WaitEmpty(deadline)) {
     impl_->shared.registry.Close(/*all=*/true);
   }
-  impl_->shared.workers.join();
+  impl_->shared.workers->join();
   impl_->keep_running.reset();
   impl_->io.stop();
   for (std::thread& thread : impl_->threads) thread.join();
+  // What was handed to it after the join never ran, and holds connections,
+  // which must not outlive `io`.
+  impl_->shared.workers.reset();
 }
 
 }  // namespace countersign::authz
