@@ -65,7 +65,7 @@ v1::LoginInfo Logins::Info(const state::UserLogin& login) {
 }
 
 void Logins::Begin(uint32_t uid, uint32_t pid, const std::string& user_name,
-                   bool device_code, Done done) {
+                   bool device_code, const Done& done) {
   if (device_ == nullptr) return done(Fail(ErrorCode::kNotEnrolled));
   if (pending_.size() >= kMaxLogins || std::exchange(busy_[uid], true)) {
     return done(Fail(ErrorCode::kBusy, "a sign-in is under way"));
@@ -106,7 +106,8 @@ Result<Logins::Pending*> Logins::FindPending(uint32_t uid) {
   return &found->second;
 }
 
-void Logins::Finish(uint32_t uid, const v1::LoginRequest& request, Done done) {
+void Logins::Finish(uint32_t uid, const v1::LoginRequest& request,
+                    const Done& done) {
   const auto pending = FindPending(uid);
   if (!pending.has_value()) return done(tl::unexpected(pending.error()));
   if (std::exchange(busy_[uid], true)) {
@@ -124,7 +125,7 @@ void Logins::Finish(uint32_t uid, const v1::LoginRequest& request, Done done) {
                       });
 }
 
-void Logins::Poll(uint32_t uid, Done done) {
+void Logins::Poll(uint32_t uid, const Done& done) {
   const auto pending = FindPending(uid);
   if (!pending.has_value()) return done(tl::unexpected(pending.error()));
   if ((*pending)->pending_id.empty()) {
@@ -207,7 +208,7 @@ void Logins::Keep(state::UserLogin login, const Done& done) {
       });
 }
 
-void Logins::LogOut(uint32_t uid, LoggedOut done) {
+void Logins::LogOut(uint32_t uid, const LoggedOut& done) {
   if (device_ == nullptr) return done(Fail(ErrorCode::kNotEnrolled));
   pending_.erase(uid);
   const auto found = logins_.find(uid);

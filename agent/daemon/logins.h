@@ -55,14 +55,14 @@ class Logins {
   //   kNotEnrolled, kBusy (one step at a time)
   //   what ServiceLink, platform::Tpm and the service say
   void Begin(uint32_t uid, uint32_t pid, const std::string& user_name,
-             bool device_code, Done done);
+             bool device_code, const Done& done);
   // The second step. kLoginUnknown: none is under way, or too long.
-  void Finish(uint32_t uid, const v1::LoginRequest& request, Done done);
-  void Poll(uint32_t uid, Done done);
+  void Finish(uint32_t uid, const v1::LoginRequest& request, const Done& done);
+  void Poll(uint32_t uid, const Done& done);
 
   // Ends the sessions that rest on the login and forgets it, then tells the
   // service, whose error is part of the answer.
-  void LogOut(uint32_t uid, LoggedOut done);
+  void LogOut(uint32_t uid, const LoggedOut& done);
 
   // The service has ended it: nothing is told there.
   void Drop(uint32_t uid, const std::string& user_session_id);

@@ -62,9 +62,9 @@ Status CheckChain(const Service& service, Batch& batch) {
   if (batch.chain.repeated) return {};
   CS_RETURN_IF_ERROR(CheckNext(batch.chain, batch.claimed));
   if (batch.evidence.late()) batch.too_late = ErrorCode::kLateBatch;
-  const Status epoch = service.epochs.Check(
-      batch.device->row.id, AsBytes(batch.claimed.epoch_nonce()),
-      service.clock.NowMs());
+  Status epoch = service.epochs.Check(batch.device->row.id,
+                                      AsBytes(batch.claimed.epoch_nonce()),
+                                      service.clock.NowMs());
   if (epoch) return {};
   if (epoch.error().code != ErrorCode::kEpochExpired) return epoch;
   if (!batch.too_late) batch.too_late = ErrorCode::kEpochExpired;
