@@ -46,13 +46,14 @@ struct Shared {
       : options(server_options),
         handler(request_handler),
         registry(static_cast<size_t>(server_options.connections)),
-        workers(std::in_place, static_cast<size_t>(server_options.workers)) {}
+        workers(std::make_unique<asio::thread_pool>(
+            static_cast<size_t>(server_options.workers))) {}
 
   const HttpServerOptions options;
   RequestHandler& handler;
   ConnectionRegistry registry;
   WaitingRoom waiting;
-  std::optional<asio::thread_pool> workers;  // Until the server has stopped.
+  std::unique_ptr<asio::thread_pool> workers;  // Null once stopped.
   std::atomic<int> queued{0};
   std::atomic<bool> stopping{false};
 };

@@ -28,7 +28,7 @@ void Context::Run(const std::function<Result<int>(Installation&)>& work,
 
 std::string LocalActor() {
   const uid_t uid = ::getuid();
-  const std::string number = "uid " + std::to_string(uid);
+  std::string number = "uid " + std::to_string(uid);
   passwd entry{};
   passwd* found = nullptr;
   std::array<char, 4096> buffer{};

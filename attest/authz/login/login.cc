@@ -13,8 +13,6 @@
 namespace countersign::authz {
 namespace {
 
-using statement::StatementType;
-
 constexpr size_t kMaxCode = 4096;  // Entra ID's are long.
 constexpr size_t kMaxRedirect = 256;
 
