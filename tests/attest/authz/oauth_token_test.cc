@@ -17,7 +17,6 @@ namespace countersign::authz {
 namespace {
 
 using testing::HasSubstr;
-using testing::Not;
 
 using OAuthTokenTest = OAuthTest;
 

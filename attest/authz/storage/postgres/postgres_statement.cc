@@ -51,7 +51,7 @@ Result<bool> PostgresStatement::Step() {
 }
 
 Status PostgresStatement::Run() {
-  const Status queued = Queue();
+  Status queued = Queue();
   Reset();
   return queued;
 }
