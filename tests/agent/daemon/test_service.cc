@@ -135,9 +135,11 @@ std::optional<v1::UplinkResponse> TestService::Handle(
   });
   const bool fails = mode_left_ != 0 && mode_path_ == "/v1/events";
   if (request.path() == "/v1/events" && !fails) {
-    released_.wait(lock, [this, before = releases_] {
-      return !untold_.empty() || revoked_ || releases_ != before;
-    });
+    // Not for ever: a test may have ended before this request came.
+    released_.wait_for(
+        lock, std::chrono::seconds(3), [this, before = releases_] {
+          return !untold_.empty() || revoked_ || releases_ != before;
+        });
   }
   Mode mode = Mode::kAnswer;
   if (mode_left_ != 0 && request.path().starts_with(mode_path_)) {
